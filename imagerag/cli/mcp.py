@@ -1,17 +1,14 @@
 """`imagerag mcp`."""
 
 import asyncio
-import os
-import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.extras import import_extra
 from imagerag.cli import Globals
+from imagerag.cli.access_token import access_token
 from imagerag.cli.options import (
     cost_options,
     deadline_option,
@@ -21,7 +18,6 @@ from imagerag.cli.options import (
     pass_globals,
     preset_option,
 )
-from imagerag.cli.terminal.output import say
 from imagerag.client.client import ImageRAG
 
 TOKEN: Final = "IMAGERAG_MCP_TOKEN"
@@ -113,33 +109,7 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
     from imagerag.mcp.launch import launch
 
     rag = ImageRAG(home=globals_.home, **{name: options[name] for name in ("preset", "generator", "judge", "library")})
-    token = _token(options["token"], options["token_file"]) if options["http"] else None
+    token = access_token(options["token"], options["token_file"], TOKEN) if options["http"] else None
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(launch(rag, options, token=token))
     return 0
-
-
-def _token(token_option: str | None, file: str | None) -> str | None:
-    """The access token, from an option, a file or the environment; warns where others can read it.
-
-    Raises:
-        UsageError: it was given twice, or the file cannot be read or is empty.
-    """
-    if token_option and file:
-        raise UsageError("--token and --token-file: give one of them")
-    if token_option:
-        say(f"imagerag: --token shows in the process list: use --token-file FILE, or {TOKEN}", err=True)
-        return token_option
-    if not file:
-        return os.environ.get(TOKEN) or None
-    path = Path(file).expanduser()
-    try:
-        with path.open(encoding="utf-8") as opened:
-            token, mode = opened.read(4096).strip(), os.fstat(opened.fileno()).st_mode
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--token-file {file} cannot be read: {getattr(error, 'strerror', error)}") from error
-    if not token:
-        raise UsageError(f"--token-file {file} is empty: write the token into it")
-    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
-        say(f"imagerag: others can read {file}: chmod 600 {file}", err=True)
-    return token

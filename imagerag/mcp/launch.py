@@ -21,8 +21,8 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     from imagerag.assistants.tool_result import RunLimits
     from imagerag.assistants.usage_limits import ServerBudget, ServerLimits
     from imagerag.files.access_policy import InputPolicy
-    from imagerag.mcp.connection_limits import ConnectionLimits
-    from imagerag.mcp.http import HttpOptions
+    from imagerag.http_server.access import HttpOptions
+    from imagerag.http_server.connection_limits import ConnectionLimits
     from imagerag.mcp.server import Limits, ServerState, serve_http, serve_stdio
     from imagerag.store.daily_usage import DailyUsage
 

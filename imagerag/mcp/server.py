@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from imagerag.assistants.service import ChatService
+    from imagerag.http_server.access import HttpOptions
     from imagerag.mcp.handlers import Handlers
-    from imagerag.mcp.http import HttpOptions
 
 STATE_S: Final = 24 * 3600.0
 """Longest time for a choice by a human."""

@@ -19,7 +19,9 @@ from imagerag import ImageRAG
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
-from imagerag.mcp.http import HttpOptions, address_of, bound, listener, make_app
+from imagerag.http_server.access import HttpOptions
+from imagerag.http_server.listening import address_of, bound, listener
+from imagerag.mcp.http import PATH, make_app
 from imagerag.mcp.server import Limits, ServerState
 from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
@@ -138,7 +140,7 @@ class Place:
         while not server.started:
             assert not task.done(), task.exception()
             await asyncio.sleep(0.005)
-        self.serving, self.url = serving, address_of(socket)
+        self.serving, self.url = serving, address_of(socket, PATH)
         try:
             yield self.url
         finally:

@@ -12,7 +12,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from imagerag import UsageError
 from imagerag.agent.types import Outcome
-from imagerag.mcp.http import HttpOptions
+from imagerag.http_server.access import HttpOptions
 
 PROMPT = "a boat under a blue star"
 TOKEN = "correct-horse-battery"
@@ -168,7 +168,7 @@ def test_this_machine_needs_no_token(options: dict[str, Any]) -> None:
 
 
 async def test_a_port_that_is_taken_is_told(place: Any) -> None:
-    from imagerag.mcp.http import bound
+    from imagerag.http_server.listening import bound
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

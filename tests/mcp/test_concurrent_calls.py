@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from imagerag.mcp.connection_limits import raise_file_limit
+from imagerag.http_server.connection_limits import raise_file_limit
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
 from tests.mcp.conftest import IMPATIENT, handed_in, refused

@@ -9,8 +9,9 @@ import httpx2
 import pytest
 from mcp import Client
 
-from imagerag.mcp.connection_limits import ConnectionLimits, RequestLimit
-from imagerag.mcp.http import HttpOptions, bound, listener
+from imagerag.http_server.access import HttpOptions
+from imagerag.http_server.connection_limits import ConnectionLimits, RequestLimit
+from imagerag.http_server.listening import bound, listener
 from imagerag.mcp.session_limits import SessionLimit
 
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"

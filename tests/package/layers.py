@@ -13,13 +13,13 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = "imagerag"
 
 LAYERS: Final = (
-    ("cli", "mcp"),
+    ("cli", "mcp", "ui"),
     ("assistants",),
     ("client",),
     ("batch",),
     ("evals",),
     ("reports",),
-    ("files", "diagnostics", "schemas", "logging_setup"),
+    ("files", "diagnostics", "schemas", "logging_setup", "http_server"),
     ("graphs",),
     ("tools", "store"),
     ("agent",),
@@ -27,11 +27,13 @@ LAYERS: Final = (
 )
 """The layers, the highest first. Packages of one layer do not import each other."""
 
-FRONT_ENDS: Final = frozenset({"cli", "mcp", "assistants", "client", "batch"})
+FRONT_ENDS: Final = frozenset({"cli", "mcp", "ui", "assistants", "client", "batch"})
 """Used by people and programs. One may stand on one of a lower layer; none imports its neighbour."""
 
-STARTS: Final = frozenset({("imagerag/cli/mcp.py", "imagerag.mcp.launch.launch")})
-"""The one import between neighbours: `imagerag mcp` starts the server."""
+STARTS: Final = frozenset(
+    {("imagerag/cli/mcp.py", "imagerag.mcp.launch.launch"), ("imagerag/cli/ui.py", "imagerag.ui.launch.launch")}
+)
+"""The imports between neighbours: `imagerag mcp` and `imagerag ui` start their servers."""
 
 UNDER_ALL: Final = "formatting"
 """Imports nothing and may be imported by everybody."""

@@ -1,0 +1,34 @@
+"""The access token of a server, from an option, a file or the environment."""
+
+import os
+import stat
+from pathlib import Path
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli.terminal.output import say
+
+
+def access_token(token_option: str | None, file: str | None, variable: str) -> str | None:
+    """The access token, from an option, a file or the environment; warns where others can read it.
+
+    Raises:
+        UsageError: it was given twice, or the file cannot be read or is empty.
+    """
+    if token_option and file:
+        raise UsageError("--token and --token-file: give one of them")
+    if token_option:
+        say(f"imagerag: --token shows in the process list: use --token-file FILE, or {variable}", err=True)
+        return token_option
+    if not file:
+        return os.environ.get(variable) or None
+    path = Path(file).expanduser()
+    try:
+        with path.open(encoding="utf-8") as opened:
+            token, mode = opened.read(4096).strip(), os.fstat(opened.fileno()).st_mode
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--token-file {file} cannot be read: {getattr(error, 'strerror', error)}") from error
+    if not token:
+        raise UsageError(f"--token-file {file} is empty: write the token into it")
+    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+        say(f"imagerag: others can read {file}: chmod 600 {file}", err=True)
+    return token

@@ -1,0 +1,1 @@
+"""Start the page from plain options. The command line calls this and nothing else here."""
