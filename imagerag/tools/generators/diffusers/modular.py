@@ -142,7 +142,7 @@ class ModularPipe:
     def enable_sequential_cpu_offload(self, *, device: str) -> None:
         """Keep components in main memory, and move one layer at a time to the device."""
         import torch
-        from diffusers.hooks import apply_group_offloading
+        from diffusers.hooks.group_offloading import apply_group_offloading
 
         for part in self._pipe.components.values():
             if isinstance(part, torch.nn.Module):
