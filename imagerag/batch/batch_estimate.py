@@ -1,6 +1,6 @@
 """`batch --dry-run`: upper bounds on the calls and cost of a batch, and the lines that cannot be run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,7 +37,7 @@ class BatchEstimate(BaseModel):
         max_cost_usd: US dollars at most; None when the most that a call can cost is not known, and no limit holds it.
         has_unknown_cost: backends whose price is not known.
         notes: what the numbers do not say.
-        warnings: what is likely to go wrong, and what to type instead.
+        warnings: what is likely to go wrong, once for all lines, and what to type instead.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -66,16 +66,16 @@ class BatchEstimate(BaseModel):
         self.max_calls += estimate.max_calls
         self.expected_cost_usd = _sum(self.expected_cost_usd, estimate.expected_cost_usd)
         self.max_cost_usd = _sum(self.max_cost_usd, most)
-        for mine, others in (
-            (self.has_unknown_cost, estimate.has_unknown_cost),
-            (self.notes, estimate.notes),
-            (self.warnings, estimate.warnings),
-        ):
+        for mine, others in ((self.has_unknown_cost, estimate.has_unknown_cost), (self.notes, estimate.notes)):
             mine.extend(one for one in others if one not in mine)
 
 
 async def summed(
-    estimates: AsyncIterator[tuple[Estimate, float | None] | InvalidLine], *, previously_done: int, budget: float | None
+    estimates: AsyncIterator[tuple[Estimate, float | None] | InvalidLine],
+    *,
+    previously_done: int,
+    budget: float | None,
+    warnings: Sequence[str],
 ) -> BatchEstimate:
     """Sum the estimates of lines.
 
@@ -83,7 +83,7 @@ async def summed(
         estimates: of each line, with the US dollars that it can cost at most; or why it cannot be run.
         budget: US dollars that the whole batch may spend.
     """
-    total = BatchEstimate(previously_done=previously_done)
+    total = BatchEstimate(previously_done=previously_done, warnings=list(warnings))
     async for one in estimates:
         if isinstance(one, InvalidLine):
             total.invalid += 1

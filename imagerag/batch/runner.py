@@ -146,7 +146,8 @@ class BatchRunner:
         """
         _, completed = await self._prepare()
         estimates = self._lines.estimates(self._remaining(completed), budgeted=self.max_cost_usd is not None)
-        return await summed(estimates, previously_done=len(completed), budget=self.max_cost_usd)
+        warnings = await self._warnings(completed)
+        return await summed(estimates, previously_done=len(completed), budget=self.max_cost_usd, warnings=warnings)
 
     async def _prepare(self) -> tuple[BatchManifest | None, dict[str, BatchResult]]:
         """Check the folder, the options and the input; the manifest of an earlier start, and the results to keep."""

@@ -90,5 +90,6 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(document) == set(schema("batch-estimate")["properties"])
     assert (document["schema"], document["lines"], document["invalid"]) == ("imagerag.batch-estimate/1", 2, 2)
     assert not (tmp_path / "out").exists()
-    file.write_text('"a moon"\n')
-    assert CliRunner().invoke(main, command).exit_code == 0
+    file.write_text("".join(f'"a red circle and a zyx{n}"\n' for n in range(9)))
+    many = CliRunner().invoke(main, command)
+    assert (many.exit_code, many.stderr.count("warning:")) == (0, 1), "warnings of all lines are one"
