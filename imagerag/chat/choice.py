@@ -133,6 +133,8 @@ def _parts(answer: object) -> tuple[str, object]:
     """
     if isinstance(answer, Mapping) and "decisions" in answer:
         answer = answer["decisions"]
+        if not (isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], Mapping)):
+            raise UsageError('there is one decision to take: {"decisions": [{"type": "approve"}]}')
     if isinstance(answer, list | tuple) and len(answer) == 1 and isinstance(answer[0], Mapping):
         answer = answer[0]
     if not isinstance(answer, Mapping):

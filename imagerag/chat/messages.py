@@ -23,6 +23,7 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.formatting.quoting import line
 from imagerag.graphs.configuration.public_url import image_url
 from imagerag.graphs.validation import validate_prompt
+from imagerag.tools.url_fetcher import FetchError
 
 MOST_IMAGES: Final = 16
 """Images of one message: no generator takes more."""
@@ -96,7 +97,10 @@ class MessageReader:
             except BlobError as error:
                 raise UsageError(f"there is no image {kept[1]} here: upload it with POST /images") from error
         if address.startswith(("http://", "https://")):
-            return await self.inputs.read(address)
+            try:
+                return await self.inputs.read(address)
+            except FetchError as error:
+                raise UsageError(f"an image of the message cannot be fetched: {error}") from error
         encoded = _DATA.sub("", address, count=1)
         if len(encoded) > MAX_BYTES * 4 // 3 + 4:
             raise UsageError(f"an image has more than the {MAX_BYTES >> 20} MB that are read")
@@ -165,6 +169,9 @@ def _address(block: Mapping[str, Any]) -> str:
 
 def _name(block: Mapping[str, Any]) -> str:
     """The name of the file an image came from, without its ending; empty where nobody says."""
-    places = [block, block.get("metadata"), block.get(_EXTRAS)]
-    named = [one.get(key) for one in places if isinstance(one, Mapping) for key in (_NAME, "filename")]
+    extras = block.get(_EXTRAS)
+    if isinstance(extras, Mapping) and extras.get(_NAME):  # as this module has written it
+        return line(str(extras[_NAME]), 80)
+    places = [one for one in (block, block.get("metadata")) if isinstance(one, Mapping)]
+    named = [one.get(key) for one in places for key in (_NAME, "filename")]
     return line(PurePath(str(next(filter(None, named), ""))).stem, 80)

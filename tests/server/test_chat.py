@@ -19,7 +19,8 @@ from imagerag.graphs.runs.reindexing import kept_runs
 from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import sample_image
-from tests.server.serving import ask
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
+from tests.server.serving import ask, served
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the painter cannot draw without the library."""
@@ -241,3 +242,61 @@ def test_the_graph_of_runs_tells_its_steps_too(client: SyncLangGraphClient, serv
     image = told[0]["image"]
     assert fetched(image["url"]).startswith(b"\x89PNG")
     assert [one["image"] for one in told[1:]] == [None, None]
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[MockOpenAIServer]:
+    """The models of the second server."""
+    with MockOpenAIServer() as loopback:
+        yield loopback
+    assert loopback.errors == []
+
+
+@pytest.fixture(scope="module")
+def drawing_server(services: MockOpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose generator sends partial images, reached under a name of its own, that fetches addresses."""
+    variables = {
+        "IMAGERAG_PRESET": "openai",
+        "IMAGERAG_GENERATOR": f"openai:gpt-image-2@{services.base_url}",
+        "IMAGERAG_JUDGE": f"openai:m@{services.base_url}",
+        "IMAGERAG_PUBLIC_URL": "https://images.example.org/",
+        "IMAGERAG_ALLOW_URLS": "1",
+    }
+    with served(tmp_path_factory.mktemp("drawing") / "home", **variables) as address:
+        yield address
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("graph", "given"),
+    [("imagerag", {"prompt": "a heart"}), ("chat", {"messages": [{"role": "user", "content": "a heart"}]})],
+)
+def test_partial_images_are_events_with_addresses_and_no_bytes(
+    drawing_server: str, services: MockOpenAIServer, graph: str, given: dict[str, Any]
+) -> None:
+    partials = (tiny_png(f"one {graph}"), tiny_png(f"two {graph}"))
+    services.enqueue("images.generate", MockResponse(images=(tiny_png(f"done {graph}"),), partials=partials))
+    context = {"partial_images": 2, "max_rounds": 0}
+    with get_sync_client(url=drawing_server) as client:
+        thread = client.threads.create()["thread_id"]
+        parts = list(client.runs.stream(thread, graph, input=given, context=context, stream_mode=["custom", "updates"]))
+    told = [part.data for part in parts if part.event == "custom"]
+    progress = [one for one in told if one["kind"] == "progress"]
+    assert [(one["node"], one["step"], one["of"], one["text"]) for one in progress] == [
+        ("generate", 1, 2, "draw: step 1 of 2"), ("generate", 2, 2, "draw: step 2 of 2"),
+    ]  # fmt: skip
+    assert [one["image"]["partial"] for one in progress] == [True, True]
+    for one, data in zip(progress, partials, strict=True):
+        sha256 = one["image"]["sha256"]
+        assert one["image"]["url"] == f"https://images.example.org/images/{sha256}"
+        assert fetched(f"{drawing_server}/images/{sha256}") == data
+    seen = json.dumps([part.data for part in parts])
+    assert not [data for data in partials if base64.b64encode(data)[:40].decode() in seen]
+
+
+def test_an_address_is_fetched_where_the_server_allows_it(drawing_server: str) -> None:
+    """It is a private one, which no policy allows: so the message is the fetcher's own."""
+    block = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/cat.png"}}
+    content = [{"type": "text", "text": "a heart"}, block]
+    run = {"assistant_id": "chat", "input": {"messages": [{"role": "user", "content": content}]}}
+    assert "127.0.0.1" in ask(f"{drawing_server}/runs/wait", run)["__error__"]["message"]
