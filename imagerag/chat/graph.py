@@ -178,10 +178,7 @@ class _ReadingChat(CompiledStateGraph[ChatState, RunContext, ChatInput, ChatStat
             yield chunk
 
     async def aupdate_state(self, config: RunnableConfig, values: Any, *place: Any, **options: Any) -> RunnableConfig:
-        new = isinstance(values, Mapping) and "messages" in values and options.get("as_node") in (None, START)
-        return await super().aupdate_state(
-            config, await self.builder.read(values) if new else values, *place, **options
-        )
+        return await super().aupdate_state(config, await self.builder.read(values, others=True), *place, **options)
 
 
 class ChatGraph(StateGraph[ChatState, RunContext, ChatInput, ChatState]):
@@ -191,11 +188,16 @@ class ChatGraph(StateGraph[ChatState, RunContext, ChatInput, ChatState]):
         super().__init__(ChatState, ChatContext, input_schema=ChatInput, output_schema=ChatState)
         self._reader = reader
 
-    async def read(self, graph_input: Any) -> Any:
-        """An input as it is written; a command and None, which resume, are as they came."""
-        if not isinstance(graph_input, Mapping) or self._reader is None:
+    async def read(self, graph_input: Any, *, others: bool = False) -> Any:
+        """An input as it is written; a command and None, which resume, are as they came.
+
+        Args:
+            others: it is an update of the state, which may hold anything beside messages of a person.
+        """
+        if not isinstance(graph_input, Mapping) or self._reader is None or (others and "messages" not in graph_input):
             return graph_input
-        return {"messages": await self._reader.read(graph_input.get("messages") or [])}
+        messages = await self._reader.read(graph_input.get("messages") or [], others=others)
+        return {**graph_input, "messages": messages} if others else {"messages": messages}
 
     def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[ChatState, RunContext, ChatInput, ChatState]:
         """As any graph is compiled."""

@@ -54,8 +54,11 @@ class MessageReader:
     blobs: BlobStore
     inputs: InputPolicy
 
-    async def read(self, messages: Any) -> list[AnyMessage]:
+    async def read(self, messages: Any, *, others: bool = False) -> list[AnyMessage]:
         """The messages of an input, images replaced by their addresses.
+
+        Args:
+            others: let messages pass that are not a person's, as they are.
 
         Raises:
             UsageError: not messages of a person, no words, or an image that cannot be taken.
@@ -67,9 +70,9 @@ class MessageReader:
             raise UsageError(
                 f'`messages` is a list of {{"role": "user", "content": …}}: {line(str(error), 200)}'
             ) from error
-        if not given or not all(isinstance(one, HumanMessage) for one in given):
+        if not others and not (given and all(isinstance(one, HumanMessage) for one in given)):
             raise UsageError('a chat goes on with messages of a person: [{"role": "user", "content": "what to draw"}]')
-        return [await self._message(one) for one in given]
+        return [await self._message(one) if isinstance(one, HumanMessage) else cast("AnyMessage", one) for one in given]
 
     async def _message(self, message: BaseMessage) -> AnyMessage:
         text, blocks = split(message.content)
