@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "eval": ("eval.group", "Measure how good it is."),
     "models": ("models", "List the models that are known by name."),
     "prices": ("prices", "List and set the prices of models."),
+    "ui": ("ui", "Open the page: draw, follow runs, choose, compare, keep your library."),
     "mcp": ("mcp", "Serve assistants and editors over MCP."),
     "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),
     "doctor": ("doctor", "Check settings, keys, backends and stored files."),

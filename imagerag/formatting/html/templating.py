@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.formatting import labels, numbers
 from imagerag.formatting.text import image_name
+from imagerag.formatting.texts import texts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,19 +32,22 @@ def render(folder: Path, template: str, /, **values: Any) -> str:
 
 
 @lru_cache
-def environment(folder: Path) -> "Environment":
-    """The templates of a folder, and the shared ones: `base.html`, `parts.html`, `style.css`."""
+def environment(*folders: Path) -> "Environment":
+    """The templates of these folders, the first one first, and the shared ones: `base.html`, `parts.html`, `style.css`.
+
+    They speak English (`t`) unless they are rendered with another `t`.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     jinja = Environment(
         autoescape=True,
         undefined=StrictUndefined,
-        loader=FileSystemLoader([folder, TEMPLATES]),
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.globals |= {"numbers": numbers, "labels": labels, "image_name": image_name}
+    jinja.globals |= {"numbers": numbers, "labels": labels, "image_name": image_name, "t": texts()}
     jinja.globals |= {"POLICY": POLICY, "SCRIPT_POLICY": SCRIPT_POLICY}
     jinja.filters["script_json"] = _script_json
     return jinja

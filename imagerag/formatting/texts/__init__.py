@@ -1,0 +1,95 @@
+"""The words of pages, by language: one TOML file for each.
+
+To add a language, translate `en.toml` into `CODE.toml` beside it. A test compares keys and placeholders.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.formatting import labels
+from imagerag.formatting.labels import Label
+
+FOLDER: Final = Path(__file__).parent
+ENGLISH: Final = "en"
+
+
+class Texts:
+    """The words of one language. What it lacks is said in English.
+
+    Attributes:
+        language: its code, for the `lang` attribute.
+    """
+
+    def __init__(self, language: str, texts: Mapping[str, str]) -> None:
+        self.language = language
+        self._texts = texts
+
+    def __call__(self, key: str, /, **values: Any) -> str:
+        """The text of a key, its `{placeholders}` filled.
+
+        Args:
+            values: of the placeholders. With `n`, a key that has `.one` and `.other` takes the one that fits.
+
+        Raises:
+            KeyError: no language has this key, or a placeholder has no value.
+        """
+        if "n" in values and f"{key}.other" in self._texts:
+            key = f"{key}.one" if values["n"] == 1 else f"{key}.other"
+        return self._texts[key].format(**values)
+
+    def label(self, table: str, value: str | None) -> Label:
+        """The label of a value of a table of `labels` ("OUTCOMES"), name and meaning translated."""
+        rows: Mapping[str, Label | str] = getattr(labels, table)
+        row = rows.get(value or "")
+        own = row if isinstance(row, Label) else Label(row if row is not None else (value or "").replace("_", " "))
+        name, key = own.name, f"labels.{table}.{value}"
+        return own._replace(
+            name=self._texts.get(f"{key}.name", self._texts.get(key, name)),
+            meaning=self._texts.get(f"{key}.meaning", own.meaning),
+        )
+
+    def starting(self, prefix: str) -> dict[str, str]:
+        """The texts below a prefix, for a script: key without the prefix → text with its placeholders."""
+        start = f"{prefix}."
+        return {key.removeprefix(start): text for key, text in self._texts.items() if key.startswith(start)}
+
+
+@lru_cache
+def texts(language: str = ENGLISH) -> Texts:
+    """The words of a language ("de"); English for one that there is not."""
+    own = _read(language) if language in languages() else {}
+    return Texts(language if own else ENGLISH, _read(ENGLISH) | own)
+
+
+@lru_cache
+def languages() -> tuple[str, ...]:
+    """The codes of the languages that there are, English first."""
+    codes = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return (ENGLISH, *(code for code in codes if code != ENGLISH))
+
+
+def accepted_language(header: str) -> str:
+    """The first language of an Accept-Language header that there are texts for; English when there is none."""
+    weighted = []
+    for at, part in enumerate(header.split(",")[:20]):
+        name, _, quality = part.partition(";q=")
+        try:
+            weight = float(quality or 1)
+        except ValueError:
+            weight = 0.0
+        weighted.append((-weight, at, name.strip().split("-")[0].lower()))
+    return next((name for weight, _, name in sorted(weighted) if weight and name in languages()), ENGLISH)
+
+
+def _read(language: str) -> dict[str, str]:
+    return dict(_flat("", tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8"))))
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        rows += _flat(f"{prefix}{key}.", value) if isinstance(value, Mapping) else [(f"{prefix}{key}", str(value))]
+    return rows

@@ -1,0 +1,54 @@
+"""The whole ASGI application of the page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from imagerag.http_server.access import CloseOnUnreadBody
+from imagerag.ui.guard import PageGuard
+from imagerag.ui.pages import draw, images, library, login, run, runs
+from imagerag.ui.rendering import page, static_file
+from imagerag.ui.state import UiState
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PAGES: Final = (draw, runs, run, library, images, login)
+"""The modules of pages. The first route that fits answers."""
+
+
+def make_app(state: UiState) -> "ASGIApp":
+    """The application, guarded."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await state.tasks.close()
+
+    app = Starlette(
+        routes=[*(route for module in PAGES for route in module.ROUTES), Route("/static/{name}", get_static)],
+        exception_handlers={HTTPException: _refused},
+        lifespan=lifespan,
+    )
+    app.state.ui = state
+    return CloseOnUnreadBody(PageGuard(app, state))
+
+
+async def get_static(request: Request) -> Response:
+    """A script, a style sheet or a drawing. Browsers keep it, and ask each time whether it is still the same."""
+    try:
+        path = static_file(request.path_params["name"])
+    except KeyError as error:
+        raise HTTPException(404) from error
+    return FileResponse(path, headers={"cache-control": "no-cache"})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return page(request, "refused.html", status=status, code=status)

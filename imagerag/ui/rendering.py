@@ -1,0 +1,91 @@
+"""Pages from templates: the shared ones of reports, and those of this package."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from imagerag.agent.types import ImageRef, Region
+from imagerag.formatting.html.templating import TEMPLATES as SHARED
+from imagerag.formatting.html.templating import environment
+from imagerag.formatting.texts import Texts, accepted_language, languages, texts
+from imagerag.reports import record_text
+from imagerag.reports.html import attempts, lineage, summary
+from imagerag.ui.guard import csrf_token
+from imagerag.ui.requests import state_of
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+STATIC: Final = Path(__file__).parent / "static"
+REPORTS: Final = Path(attempts.__file__).parent / "templates"
+LANGUAGE_COOKIE: Final = "imagerag_language"
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page, or a part of one, of a template of this package, in the reader's language."""
+    shared: dict[str, Any] = {
+        "t": texts_of(request),
+        "languages": languages(),
+        "path": request.url.path,
+        "csrf": csrf_token(state_of(request)),
+        "gallery": LinkedImages(),
+        "attempts": attempts,
+        "lineage": lineage,
+        "record_text": record_text,
+        "summary": summary,
+    }
+    jinja = environment(TEMPLATES, REPORTS)
+    return HTMLResponse(jinja.get_template(template).render(**shared | values), status)
+
+
+def texts_of(request: Request) -> Texts:
+    """The words in the reader's language: the server's, the one that was chosen, or the browser's."""
+    chosen = state_of(request).language or request.cookies.get(LANGUAGE_COOKIE, "")
+    return texts(chosen if chosen in languages() else accepted_language(request.headers.get("accept-language", "")))
+
+
+@dataclass(frozen=True)
+class LinkedImages:
+    """Gives images as addresses of this server, where a report's `Gallery` gives their bytes.
+
+    Attributes:
+        library: where else they are looked for than among those of runs.
+    """
+
+    library: str = ""
+
+    def large(self, image: ImageRef) -> str:
+        """An image to look at."""
+        return self.address(image.sha256, 1024)
+
+    def small(self, image: ImageRef, region: Region | None = None) -> str:
+        """An image to recognise, with the box of a region."""
+        box = "" if region is None else "&region=" + ",".join(f"{share:.4f}" for share in region.shares)
+        return self.address(image.sha256, 192) + box
+
+    def mask(self, image: ImageRef) -> str:
+        """A mask, light where the image may change."""
+        return self.address(image.sha256, 192) + "&mask=1"
+
+    def address(self, sha256: str, side: int | None = None) -> str:
+        """The address of an image, its longer side `side` pixels at most; None is the file as it is."""
+        query = f"?side={side}" if side else "?"
+        return f"/images/{sha256}{query}" + (f"&library={quote(self.library)}" if self.library else "")
+
+
+def static_file(name: str) -> Path:
+    """A static file of the pages; `style.css` is that of the reports.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return _static_files()[name]
+
+
+@lru_cache
+def _static_files() -> dict[str, Path]:
+    own = {path.name: path for path in STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")}
+    return own | {"style.css": SHARED / "style.css"}

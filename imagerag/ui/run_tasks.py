@@ -1,0 +1,148 @@
+"""Runs that belong to the server and not to the page that started them: a page only follows, and can be closed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.types import Progress
+
+if TYPE_CHECKING:
+    from imagerag.graphs.runs.events import RunEvent
+
+KNOWN: Final = 200
+"""Ended runs that are still known, for pages that have not heard of their end."""
+
+MOST: Final = 16
+"""Runs under way at a time."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class RunTask:
+    """One run that is under way here.
+
+    Attributes:
+        run_id: the run.
+        changes: how many times something happened.
+        node: the node that finished last.
+        progress: how far the drawing is that is being made; None between drawings.
+        warnings: what is likely to go wrong.
+        error: why it could not begin or broke off, where it has no record that says so.
+        ended: whether it has ended, or waits for a choice.
+    """
+
+    run_id: str
+    changes: int = 0
+    node: str = ""
+    progress: Progress | None = None
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    ended: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+    def stop(self) -> None:
+        """End the run as cancelled; its record is written."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def begun(self) -> None:
+        """Wait until the run is on the list, or has failed to begin.
+
+        Raises:
+            UsageError: it could not begin.
+        """
+        await self.change(0, within_s=None)
+        if self.error and self.changes == 1:
+            raise UsageError(self.error)
+
+    async def change(self, seen: int, *, within_s: float | None) -> bool:
+        """Wait until more has happened than `seen` times; False when nothing did within the seconds."""
+        if self.changes > seen or self.ended:
+            return self.changes > seen
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), within_s)
+        return self.changes > seen
+
+    async def follow(self, *, beat_s: float) -> AsyncIterator[int]:
+        """The number of changes, at each of them and every `beat_s` seconds, until the run has ended."""
+        seen = -1
+        while not (self.ended and seen == self.changes):
+            if seen >= 0:
+                await self.change(seen, within_s=beat_s)
+            seen = self.changes
+            yield seen
+
+    def _tell(self) -> None:
+        self.changes += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _run(self, events: AsyncGenerator["RunEvent"]) -> None:
+        try:
+            async with aclosing(events) as stream:
+                async for event in stream:
+                    self.progress = event.progress if event.kind == "progress" else None
+                    self.node = event.node or self.node
+                    self.warnings = event.warnings or self.warnings
+                    self.ended = event.kind in ("waiting", "ended")
+                    self._tell()
+        except ImageRAGError as error:
+            self.error = str(error)
+        except asyncio.CancelledError:
+            pass  # the run has written its end
+        except Exception as error:
+            log.exception("run %s failed", self.run_id)
+            self.error = f"the server failed ({type(error).__name__}); its log says more"
+
+
+class RunTasks:
+    """The runs under way on one server."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, RunTask] = {}
+
+    @property
+    def active(self) -> list[RunTask]:
+        """Those that have not ended."""
+        return [task for task in self._tasks.values() if not task.ended]
+
+    def get(self, run_id: str) -> RunTask | None:
+        """A run that was started here, under way or ended a while ago."""
+        return self._tasks.get(run_id)
+
+    def start(self, run_id: str, events: AsyncGenerator["RunEvent"]) -> RunTask:
+        """Follow a run to its end, whoever looks.
+
+        Raises:
+            UsageError: too many are under way, or this one is.
+        """
+        active = self.active
+        if len(active) >= MOST:
+            raise UsageError(f"{len(active)} runs are under way: wait for one of them, or stop one")
+        if any(task.run_id == run_id for task in active):
+            raise UsageError(f"run {run_id} is under way")
+        task = RunTask(run_id)
+        self._tasks.pop(run_id, None)
+        self._tasks[run_id] = task
+        task._task = asyncio.create_task(task._run(events), name=f"run {run_id}")
+        task._task.add_done_callback(lambda _: self._on_end(task))
+        return task
+
+    async def close(self) -> None:
+        """Stop everything, and wait until every ending is written down."""
+        for task in self.active:
+            task.stop()
+        await asyncio.gather(*(task._task for task in self._tasks.values() if task._task), return_exceptions=True)
+
+    def _on_end(self, task: RunTask) -> None:
+        task.ended, task.progress = True, None
+        task._tell()
+        ended = [each for each in self._tasks.values() if each.ended]
+        for old in ended[: max(0, len(ended) - KNOWN)]:
+            del self._tasks[old.run_id]

@@ -1,0 +1,73 @@
+// What all pages share: requests, replacing parts of a page, and telling the person.
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const status = document.getElementById("status");
+
+/** The text of a key of `common`, its {placeholders} filled. */
+export function text(key, values = {}) {
+  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** Say something for a while, on the screen and to a screen reader; "bad" stays until something else is said. */
+export function tell(message, tone = "calm") {
+  status.textContent = message;
+  status.className = tone;
+  status.hidden = !message;
+  clearTimeout(tell.timer);
+  if (tone !== "bad") tell.timer = setTimeout(() => { status.hidden = true; }, 4000);
+}
+
+/** Ask the server. A body that is no file goes as JSON. Resolves to the JSON or the text of the answer; throws an
+ * Error with the server's message. */
+export async function request(address, { method = "GET", body, signal } = {}) {
+  const isFile = body instanceof Blob;
+  const headers = {};
+  if (method !== "GET") headers["x-csrf-token"] = document.querySelector("meta[name=csrf-token]").content;
+  if (body !== undefined && !isFile) headers["content-type"] = "application/json";
+  const answer = await fetch(address, { method, headers, body: body === undefined || isFile ? body : JSON.stringify(body), signal });
+  const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
+  const content = isJson ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Error(isJson ? content.message : `${answer.status}`);
+  return content;
+}
+
+/** Run what a click or a form asks for; what goes wrong is told, and the button is of no use meanwhile. */
+export async function attempt(button, work) {
+  if (button) button.disabled = true;
+  try {
+    return await work();
+  } catch (error) {
+    if (error.name !== "AbortError") tell(text("failed", { message: error.message }), "bad");
+    return undefined;
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+/** Keep an image; resolves to `{sha256, width, height, media_type, address}`. */
+export function upload(file) {
+  return request("/images", { method: "POST", body: file });
+}
+
+/** Make the children of an element those of some HTML, and leave alone what is the same: open details, focus, images. */
+export function replace(element, html) {
+  const parsed = new DOMParser().parseFromString(html, "text/html");
+  morph(element, parsed.body);
+}
+
+function morph(old, fresh) {
+  const now = [...old.childNodes];
+  const next = [...fresh.childNodes];
+  next.forEach((wanted, at) => {
+    const own = now[at];
+    if (!own) old.append(wanted);
+    else if (own.nodeType !== wanted.nodeType || own.nodeName !== wanted.nodeName) own.replaceWith(wanted);
+    else if (own.nodeType !== Node.ELEMENT_NODE) { if (own.data !== wanted.data) own.data = wanted.data; }
+    else if (!own.hasAttribute("data-own")) {
+      for (const { name } of [...own.attributes]) if (!wanted.hasAttribute(name) && name !== "open") own.removeAttribute(name);
+      for (const { name, value } of wanted.attributes) if (own.getAttribute(name) !== value) own.setAttribute(name, value);
+      morph(own, wanted);
+    }
+  });
+  now.slice(next.length).forEach((node) => node.remove());
+}

@@ -1,0 +1,76 @@
+"""Real Chromium for tests of pages, through Playwright; skips with the reason where there is none.
+
+Tests and fixtures that use it run on the session's event loop:
+
+    pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+    async def test_a_page(browser_page: Page, ui: UiServer) -> None: ...
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+PLACES: Final = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+expect.set_options(timeout=30_000)  # a loaded machine is no fault of the page
+
+
+def chromium_path() -> str | None:
+    """The browser: IMAGERAG_TEST_CHROMIUM, or the first that is installed."""
+    return os.environ.get("IMAGERAG_TEST_CHROMIUM") or next(filter(None, map(shutil.which, PLACES)), None)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser for all tests of a process."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium, or IMAGERAG_TEST_CHROMIUM=PATH")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser_context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """A fresh profile, 1,200 pixels wide, that reaches nothing but this machine."""
+    context = await chromium.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser_page(browser_context: BrowserContext) -> AsyncIterator[Page]:
+    """A tab. The test fails when a script of the page does, or the content security policy refuses something."""
+    page = await browser_context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security Policy" in message.text else None,
+    )
+    yield page
+    assert problems == []
+
+
+async def screenshot(page: Page, path: Path, *, width: int = 1200, dark: bool = False, whole: bool = False) -> None:
+    """A picture of a page as a PNG file, at a width, light or dark."""
+    await page.set_viewport_size({"width": width, "height": 900})
+    await page.emulate_media(color_scheme="dark" if dark else "light")
+    await page.screenshot(path=path, full_page=whole)

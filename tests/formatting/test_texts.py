@@ -1,0 +1,47 @@
+"""The words of pages: every language has the same keys with the same placeholders."""
+
+import re
+import tomllib
+
+import pytest
+
+from imagerag.formatting import labels
+from imagerag.formatting.texts import FOLDER, accepted_language, languages, texts
+
+
+def flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)}
+    return found
+
+
+def words(language: str) -> dict[str, str]:
+    return flat(tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8")))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_language_says_all_that_english_says(language: str) -> None:
+    english, own = words("en"), words(language)
+    assert {key for key in own if not key.startswith("labels.")} == set(english)
+    for key, text in english.items():
+        assert set(re.findall(r"{(\w+)}", own[key])) == set(re.findall(r"{(\w+)}", text)), key
+
+
+@pytest.mark.parametrize("language", languages()[1:])
+def test_a_language_names_every_value_of_every_table(language: str) -> None:
+    own = words(language)
+    for table in ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS"):
+        for value, row in getattr(labels, table).items():
+            key = f"labels.{table}.{value}"
+            assert not row or f"{key}.name" in own or key in own, key
+
+
+def test_a_number_chooses_its_form() -> None:
+    assert texts()("runs.count", n=1) == "1 run"
+    assert texts()("runs.count", n=2) == "2 runs"
+
+
+@pytest.mark.parametrize(("header", "language"), [("", "en"), ("fr,en;q=0.5", "en"), ("xx;q=nonsense", "en")])
+def test_a_browser_says_which_languages_it_reads(header: str, language: str) -> None:
+    assert accepted_language(header) == language

@@ -1,0 +1,18 @@
+"""A run from the form to its image, in a real browser."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.ui.conftest import UiServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_prompt_becomes_an_image_that_is_judged(browser_page: Page, ui: UiServer) -> None:
+    await browser_page.goto(ui.address)
+    await browser_page.get_by_label("Prompt").fill("a red square")
+    await browser_page.get_by_role("button", name="Draw").click()
+    await expect(browser_page.get_by_role("heading", level=1)).to_have_text("a red square")
+    await expect(browser_page.locator(".badge").first).to_have_text("aligned")
+    image = browser_page.get_by_role("img", name="attempt 1")
+    assert await image.evaluate("image => image.complete && image.naturalWidth") == 256
