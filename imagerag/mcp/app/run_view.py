@@ -60,6 +60,7 @@ class CandidateView(ReferenceReport):
 class RunView(RunReport):
     """A run for the app."""
 
+    live: Annotated[bool, Field(description="Whether it goes on in this server.")] = False
     prompt: str = ""
     node: Annotated[str, Field(description="The step that ended last.")] = ""
     best_attempt: int | None = None
@@ -70,11 +71,12 @@ class RunView(RunReport):
     redraw: Annotated[dict[str, Any] | None, Field(description="Arguments that draw it anew with another seed.")] = None
 
 
-def run_view(record: RunRecord, node: str = "") -> RunView:
+def run_view(record: RunRecord, *, live: bool = False, node: str = "") -> RunView:
     """The view of a run.
 
     Args:
-        node: the step that ended last, of a run that is under way.
+        live: whether it is under way in this server.
+        node: the step that ended last.
     """
     report = run_report(record)
     searched = {one.image.sha256: (search, one) for search in record.searches for one in search.candidates}
@@ -83,6 +85,7 @@ def run_view(record: RunRecord, node: str = "") -> RunView:
     return RunView(
         **fields,
         prompt=line(record.prompt, LONG),
+        live=live,
         node=node,
         best_attempt=record.best_attempt,
         attempts=tuple(map(_attempt, record.attempts[-MOST:])),

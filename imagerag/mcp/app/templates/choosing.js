@@ -119,8 +119,7 @@ async function another(view, used) {
 async function proceed(tool, given) {
   const begun = await callTool(tool, given);
   const data = begun.structuredContent || {};
-  const text = (begun.content || []).filter((one) => one.type === "text").map((one) => one.text).join("\n");
-  if (begun.isError || !data.run_id) return told(text || say("failed"));
+  if (begun.isError || !data.run_id) return told(textOf(begun) || say("failed"));
   stop();
   state.tool = tool;
   state.runId = data.run_id;
@@ -135,8 +134,7 @@ async function proceed(tool, given) {
 async function report(view) {
   state.after = null;
   const done = await callTool("run_result", { run_id: view.run_id, wait_s: 0, thumbnail: false });
-  const text = (done.content || []).find((one) => one.type === "text");
-  if (text) await tell(`${say("message_done")}\n${text.text}`, false);
+  await tell(`${say("message_done")}\n${textOf(done)}`, false);
 }
 
 async function tell(text, now) {

@@ -1,6 +1,5 @@
 // A call begins.
 function begin(given) {
-  state.arguments = given;
   if (typeof given.run_id === "string") state.runId = given.run_id;
   const text = given.prompt || given.query || given.feedback || "";
   put("prompt", typeof text === "string" ? text : "");
@@ -10,20 +9,18 @@ function begin(given) {
   busy(true);
 }
 
-// A result of the model's call, or of one of ours.
-function result(given) {
+// A result of the model's call. What the app can ask for says more, and how the run stands by now.
+async function result(given) {
   stop();
   const data = given.structuredContent || {};
-  const text = (given.content || []).filter((one) => one.type === "text").map((one) => one.text).join("\n");
-  const id = data.run_id || (/^run_id: ([\w-]{4,100})$/m.exec(text) || [])[1];
+  const text = textOf(given);
   if (given.isError && data.kind !== "run") return failed(text);
   if (data.kind === "search") return search(data);
-  if (id) {
-    state.runId = id;
-    if (data.kind === "run") run(data);
-    if (can("serverTools")) return look();
-    if (data.kind === "run") return;
-  }
+  state.runId = data.run_id || (/^run_id: ([\w-]{4,100})$/m.exec(text) || [])[1] || "";
+  const round = state.polls;
+  const found = state.runId && (await look());
+  if (found || round !== state.polls) return;
+  if (data.kind === "run") return run(data);
   busy(false);
   badge("");
   state.shown = () => { put("status", ""); show(el("p", {}, text || say("nothing"))); };
@@ -53,26 +50,24 @@ function stop() {
   state.polls += 1;  // what is on its way belongs to what was looked at before
 }
 
+// Show how the run stands, and again as long as it goes on. Gives whether there was anything to show.
 async function look() {
   clearTimeout(state.timer);
-  if (state.over || !can("serverTools") || state.tool === "search_references") return;
-  const given = state.runId ? { run_id: state.runId } : state.requestId !== undefined ? { request_id: String(state.requestId) } : null;
-  if (!given) return;
+  const begun = state.requestId === undefined ? null : { request_id: String(state.requestId) };
+  const given = state.runId ? { run_id: state.runId } : begun;
+  if (state.over || !can("serverTools") || !given || state.tool === "search_references") return false;
   const round = state.polls;
-  let view = null;
-  try {
-    const found = await callTool("run_view", given);
-    if (!found.isError) view = found.structuredContent;
-  } catch { /* the host may refuse; what the result says stands */ }
-  if (round !== state.polls || state.over) return;
-  if (view && view.kind === "run") {
+  const view = await callTool("run_view", given).then((found) => !found.isError && found.structuredContent, () => null);
+  if (round !== state.polls || state.over) return false;
+  const shown = Boolean(view && view.kind === "run");
+  if (shown) {
     state.runId = view.run_id;
     run(view);
-    if (view.status !== "running") return state.after?.(view);
-  } else if (state.runId) {
-    return;
+    if (!view.live) state.after?.(view);
   }
-  state.timer = setTimeout(look, Math.min(LATEST_MS, POLL_MS));
+  state.misses = shown ? 0 : state.misses + 1;
+  if (shown ? view.live : !state.runId && state.misses < MISSES) state.timer = setTimeout(look, POLL_MS);
+  return shown;
 }
 
 function run(view) {
@@ -86,7 +81,7 @@ function run(view) {
 
 function drawRun(view) {
   if (view.prompt) put("prompt", view.prompt);
-  const running = view.status === "running";
+  const running = view.status === "running" && view.live !== false;
   const standing = view.outcome ? label("OUTCOMES", view.outcome) : label("STATUSES", view.status);
   badge(running ? say("running") : standing.name, running ? "calm" : standing.tone);
   busy(running);
@@ -106,9 +101,10 @@ function drawRun(view) {
 function outcome(view) {
   const best = (view.attempts || []).find((one) => one.index === view.best_attempt);
   const uri = view.image ? view.image.uri : best ? best.uri : "";
+  const meaning = (TEXTS.en.labels.OUTCOMES[view.outcome] || {}).meaning;
   const lacking = (view.unresolved || []).map((text) => el("li", {}, text));
   const beside = el("div", {},
-    view.reason ? el("p", { className: "lead" }, view.reason) : null,
+    view.reason && view.reason !== meaning ? el("p", { className: "lead" }, view.reason) : null,
     best ? checklist(best) : lacking.length ? [el("h3", {}, say("missing")), el("ul", { className: "lacking" }, lacking)] : null,
     (view.warnings || []).map((text) => el("p", { className: "note" }, text)),
   );
@@ -139,7 +135,7 @@ function attempts(view) {
   const made = view.attempts || [];
   if (!made.length || (made.length === 1 && view.status === "ended")) return null;
   return el("section", {}, el("h2", {}, say("attempts")), el("ol", { className: "strip" }, made.map((one) => {
-    const name = say("attempt", { n: one.index });
+    const name = say("attempt", { n: one.index + 1 });
     const best = one.index === view.best_attempt && view.status === "ended";
     return el("li", { className: best ? "best" : "" }, figure(one.uri, name),
       el("div", {}, `${name} · ${verdict(one)}`),
@@ -166,17 +162,23 @@ function references(view) {
 function passedOver(view) {
   const passed = (view.candidates || []).filter((one) => !["taken", "offered"].includes(one.decision));
   if (!passed.length) return null;
-  return el("details", {}, el("summary", {}, plural("passed_over", passed.length)), el("ul", { className: "credits" }, passed.map((one) => {
-    const item = credit(one), why = label("DECISIONS", one.decision);
-    const limit = typeof one.threshold === "number" ? ` (${say("threshold")} ${cosine(one.threshold)})` : "";
-    item.lastChild.append(el("small", {}, `${why.name}: ${why.meaning}${one.decision === "below_threshold" ? limit : ""}`));
-    return item;
-  })));
+  const list = el("ul", { className: "credits" });
+  const fill = () => { if (!list.children.length) list.append(...passed.map(passedOne)); };  // its images are read then
+  return el("details", { ontoggle: fill }, el("summary", {}, plural("passed_over", passed.length)), list);
+}
+
+function passedOne(one) {
+  const item = credit(one), why = label("DECISIONS", one.decision);
+  const limit = typeof one.threshold === "number" ? ` (${say("threshold")} ${cosine(one.threshold)})` : "";
+  const reason = one.decision === "below_threshold" ? `${why.name}${limit}` : `${why.name}: ${why.meaning}`;
+  item.lastChild.append(el("small", {}, reason));
+  return item;
 }
 
 function facts(view) {
   if (!view.run_id) return null;
-  const cost = view.cost_usd === null || view.cost_usd === undefined ? say("unknown") : `$${view.cost_usd.toFixed(view.cost_usd && view.cost_usd < 0.1 ? 4 : 2)}`;
+  const atMost = view.assumed_usd || view.unsettled_usd ? "≤ " : "";
+  const cost = typeof view.cost_usd !== "number" ? say("unknown") : `${atMost}$${view.cost_usd.toFixed(view.cost_usd && view.cost_usd < 0.1 ? 4 : 2)}`;
   const rows = [[say("run"), el("code", {}, view.run_id)], view.status === "ended" ? [say("cost"), cost] : null];
   return el("dl", { className: "facts" }, rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
