@@ -130,7 +130,7 @@ class ServerState:
             title="imagerag",
             version=__version__,
             instructions=INSTRUCTIONS,
-            tools=[*map(self._tool, TOOLS), self._app_tool()],
+            tools=[*map(self._tool, TOOLS), *self._app_tools()],
             extensions=[apps()],
             middleware=[hide_app],
             lifespan=self._lifespan,
@@ -189,15 +189,18 @@ class ServerState:
             meta=tool_meta(name),
         )
 
-    def _app_tool(self) -> "Tool":
+    def _app_tools(self) -> "list[Tool]":
+        """What the app calls and no model sees."""
         from imagerag.mcp.app.extension import APP_ONLY
         from imagerag.mcp.app.run_view import DESCRIPTION, RunView, ViewRun
         from imagerag.mcp.tool_definition import tool_definition
 
         call, shape = self._call("run_view", ViewRun), {"type": "object"}
-        return tool_definition(
-            "run_view", call, DESCRIPTION, published(ViewRun), RunView, shape, reads=True, meta=APP_ONLY
-        )
+        call, shape = self._call("run_view", ViewRun), {"type": "object"}
+        arguments = published(ViewRun)
+        return [
+            tool_definition("run_view", call, DESCRIPTION, arguments, RunView, shape, reads=True, meta=APP_ONLY),
+        ]
 
     def _call(self, name: str, takes: type[Request]) -> Callable[..., Awaitable[Any]]:
         async def call(arguments: dict[str, Any], ctx: "Context[Any, Any]") -> Any:

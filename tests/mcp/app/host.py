@@ -59,7 +59,9 @@ class Host:
         shown = listed[tool].model_dump(mode="json", by_alias=True, exclude_none=True)
         info: dict[str, Any] = {"tool": shown} | ({} if request_id is None else {"id": request_id})
         await self.page.goto(self.address)
-        await self.page.evaluate("([can, context]) => open(can, context)", [capabilities, {"toolInfo": info, **context}])
+        await self.page.evaluate(
+            "([can, context]) => open(can, context)", [capabilities, {"toolInfo": info, **context}]
+        )
         return self.page.frame_locator("iframe")
 
     async def notice(self, method: str, params: Mapping[str, Any]) -> None:

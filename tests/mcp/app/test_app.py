@@ -10,7 +10,6 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import FrameLocator, Page, expect
 
 from imagerag.mcp.server import ServerState
-from tests.browser import screenshot
 from tests.mcp.app.host import EVERYTHING, hosting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,6 +29,18 @@ async def accessible(page: Page) -> None:
     for width in (320, 400, 800, 1600):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+async def picture(page: Page, name: str) -> None:
+    """Take the picture of the app for the documents, where they are made anew."""
+    if os.environ.get("IMAGERAG_DOCS_WRITE"):
+        for height in (900, 0):  # then no more of the host than the frame
+            tall = height or await page.evaluate("Math.round(frame.getBoundingClientRect().height)")
+            await page.set_viewport_size({"width": 640, "height": tall})
+            await page.wait_for_timeout(800)  # the app tells its height at this width, and is painted
+        await page.screenshot(path=PICTURES / name)
+    size = (PICTURES / name).stat().st_size
+    assert size < 150_000, f"docs/images/{name} has {size} bytes"
 
 
 async def pictures(frame: FrameLocator, count: int) -> None:
@@ -62,7 +73,7 @@ async def test_a_run_is_shown_from_its_first_words_to_its_result(sketch: ServerS
 
 
 async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
-    sketch: ServerState, browser_page: Page, tmp_path: Path
+    sketch: ServerState, browser_page: Page
 ) -> None:
     async with hosting(sketch, browser_page) as host:
         frame = await host.open("generate_image", theme="light")
@@ -76,12 +87,12 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         use = frame.get_by_role("button", name="Use these")
         await expect(use).to_be_disabled()
         await accessible(browser_page)
-        await screenshot(browser_page, Path("/tmp/apps/picker.png"), width=640, whole=True)
         await first.focus()
         for _ in offered:
             await browser_page.keyboard.press("Space")
             await browser_page.keyboard.press("Tab")
         await expect(first).to_be_checked()
+        await picture(browser_page, "mcp-app-picker.png")
         await expect(use).to_be_focused()
         await browser_page.keyboard.press("Enter")
         await expect(frame.locator(".badge")).to_have_text("aligned")
@@ -93,8 +104,7 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         assert f"run_id: {run_id}" in told["params"]["content"][0]["text"]
         record = await sketch.service.rag.runs.get(run_id)
         assert {f"image://{one.image.sha256}" for one in record.references} == {one["uri"] for one in offered}
-        if os.environ.get("IMAGERAG_DOCS_WRITE"):
-            await screenshot(browser_page, PICTURES / "mcp-app.png", width=760, whole=True)
+        await picture(browser_page, "mcp-app.png")
 
 
 async def test_a_host_that_calls_no_tools_passes_the_choice_on_as_words(place: Any, browser_page: Page) -> None:
@@ -213,5 +223,10 @@ async def test_hostile_words_stay_words(place: Any, browser_page: Page) -> None:
         await expect(frame.get_by_role("alert")).to_have_text(ATTACK)
         (inside,) = browser_page.frames[1:]
         assert await inside.evaluate("window.hacked") is None
-        assert await inside.evaluate("document.querySelectorAll('[onerror], script:not([type]):not(:last-of-type)').length") == 0
+        assert (
+            await inside.evaluate(
+                "document.querySelectorAll('[onerror], script:not([type]):not(:last-of-type)').length"
+            )
+            == 0
+        )
         assert all(isinstance(one, dict) and one.get("jsonrpc") for one in await host.log())

@@ -28,7 +28,7 @@ function chooser(list, { threshold, most, legend, buttons }) {
     if (on) picked.push(one); else picked.splice(picked.indexOf(one), 1);
     const full = most && picked.length >= most;
     for (const [each, box] of boxes) box.disabled = full && !picked.includes(each);
-    status.textContent = picked.length ? say("picked", { n: picked.length, most: most || list.length }) : "";
+    status.textContent = picked.length ? say("picked", { n: picked.length, most: Math.min(most || list.length, list.length) }) : "";
     for (const button of form.querySelectorAll("button.main")) button.disabled = !picked.length;
   };
   const box = (one) => {
