@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownRunError, UsageError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Outcome
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import (
+    MAX_SIDE,
     AskLibrary,
     ContinueRun,
     GenerateImage,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult, InputRequiredResult
 
     from imagerag.graphs.runs.events import RunEvent
+    from imagerag.mcp.app.run_view import ViewRun
 
     Ctx = Context[Any, Any]
     Reply = CallToolResult | InputRequiredResult
@@ -140,13 +143,32 @@ class Handlers:
                     continue
             raise BlobError(f"no image image://{sha256} in any run or library here") from missing
 
+    async def small_image(self, sha256: str, side: int) -> bytes:
+        """A small copy of an image of a run or of any library here.
+
+        Raises:
+            BlobError: there is none.
+        """
+        from imagerag.assistants.image_blocks import SMALLEST, thumbnail
+
+        side = min(max(side, SMALLEST), MAX_SIDE)
+        return (await in_thread(thumbnail, await self.image(sha256), side)).data
+
+    async def run_view(self, request: "ViewRun", ctx: "Ctx") -> "Reply":
+        """The state of a run for the app."""
+        from imagerag.mcp.app.viewing import view_run
+
+        return await reply(self.service, await view_run(self.service, self.jobs, request, _session(ctx), ctx))
+
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
         from imagerag.graphs.runs.records import new_run_id
 
         def work(job: Job) -> Awaitable[ToolResult]:
             return self.service.generate_image(request, on_event=_progress_callback(job), run_id=job.run_id)
 
-        return self.jobs.start(new_run_id(), self._ending(work), owner=_session(ctx), keep=keep)
+        return self.jobs.start(
+            new_run_id(), self._ending(work), owner=_session(ctx), keep=keep, request_id=ctx.request_id
+        )
 
     async def _go_on(self, request: ContinueRun, ctx: "Ctx") -> Job:
         """A job that answers, resumes or steers a run; the last in a new run."""
@@ -162,13 +184,17 @@ class Handlers:
             return self.service.continue_run(request, on_event=_progress_callback(job), run_id=run_id)
 
         run_id = new_run_id() if fresh else record.run_id
-        return self.jobs.start(run_id, self._ending(work), owner=_session(ctx))
+        return self.jobs.start(run_id, self._ending(work), owner=_session(ctx), request_id=ctx.request_id)
 
     async def _through(self, job: Job, thumbnail: bool, ctx: "Ctx") -> "Reply":
-        """Follow a run to its end; where it waits for a choice, ask the human if the client can."""
+        """Follow a run to its end; where it waits for a choice, ask the human if the client can: best in the app."""
+        from mcp.server.apps import client_supports_apps
+
         heard = self._reporter(ctx)
         while True:
             answer = await cancel_on_disconnect(ctx, self._to_the_end(job, heard))
+            if elicitation.waits(answer) and client_supports_apps(ctx):
+                return await reply(self.service, elicitation.leave_to_app(answer), thumbnail=thumbnail)
             if not (elicitation.waits(answer) and elicitation.can_ask(ctx)):
                 break
             if elicitation.is_modern(ctx):
@@ -248,7 +274,7 @@ class Handlers:
 def _progress_callback(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def report(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.report(labels.node_done(event.node))
+            job.report(labels.node_done(event.node), event.node)
         elif event.kind == "started":
             job.report("drawing")
 
