@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.client.run_storage import RunStorageAPI
+from imagerag.client.run_state import RunStateAPI
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import make_size
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class RunsAPI(RunStorageAPI):
+class RunsAPI(RunStateAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
 
     async def list(
