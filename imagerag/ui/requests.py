@@ -52,13 +52,20 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
 
 def as_answer(handler: Handler) -> Handler:
-    """Answer errors of the user as JSON: `{"error": …, "message": …}`, 400, or 404 for what there is not."""
+    """Answer errors of the user: 400, or 404 for what there is not.
+
+    A browser that opens an address gets a page, anything else JSON: `{"error": …, "message": …}`.
+    """
 
     @wraps(handler)
     async def answering(request: Request) -> Response:
         try:
             return await handler(request)
         except ImageRAGError as error:
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                from imagerag.ui.rendering import page
+
+                return page(request, "refused.html", status=status_of(error), code=status_of(error), message=error)
             return JSONResponse({"error": type(error).__name__, "message": str(error)}, status_of(error))
 
     return answering
