@@ -13,7 +13,7 @@ from imagerag.graphs.runs.continuation import ContinueOptions, apply_options
 from imagerag.graphs.runs.fork import ForkOptions, changed, step_of
 from imagerag.graphs.runs.history import steps
 from imagerag.graphs.runs.run_snapshot import read_snapshot
-from imagerag.graphs.validation import validate_prompt
+from imagerag.graphs.validation import validate_feedback, validate_prompt
 
 
 async def estimate_continuation(dependencies: Dependencies, run_id: str, steering: ContinueOptions) -> Estimate:
@@ -29,12 +29,14 @@ async def estimate_continuation(dependencies: Dependencies, run_id: str, steerin
         raise RunStateError(f"run {run_id} has not ended: resume it first")
     prompt = validate_prompt(steering.prompt or record.prompt)
     await asyncio.to_thread(check_recorded, run_id, setup, dependencies.user_named_specs)
-    drawn_anew = prompt != record.prompt or bool(steering.add_images) or record.best_attempt is None
+    feedback = validate_feedback(steering.feedback_lines)
+    other = prompt != record.prompt or steering.seed not in (None, setup.config.seed)
+    drawn_anew = other or bool(feedback or steering.add_images) or record.best_attempt is None
     return await estimate_setup(
         dependencies,
         apply_options(setup, steering),
-        prompt=prompt,
-        subjects=len(subjects),
+        prompt="\n".join((prompt, *record.feedback, *feedback)),
+        subjects=len(subjects) + bool(feedback),  # the image that is changed is sent along, where it is
         initial_image=not drawn_anew,
         mask=any(own.mask for own in subjects),
     )

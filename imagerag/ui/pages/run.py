@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from imagerag.agent.run_record import RunRecord
+from imagerag.ui.pages.after import after_values
 from imagerag.ui.rendering import LinkedImages, page
 from imagerag.ui.requests import as_answer, state_of
 from imagerag.ui.server_events import run_events
@@ -52,7 +53,8 @@ async def _values(request: Request) -> dict[str, Any]:
     state, run_id = state_of(request), request.path_params["run_id"]
     record: RunRecord = await state.rag.runs.get(run_id)
     library = record.setup.library if record.setup else None
-    return {"record": record, "task": state.tasks.get(record.run_id), "gallery": LinkedImages(library or "")}
+    values = {"record": record, "task": state.tasks.get(record.run_id), "gallery": LinkedImages(library or "")}
+    return values | (await after_values(state, record) if record.outcome else {})
 
 
 ROUTES: Final = [
