@@ -14,7 +14,9 @@ from imagerag.client.client import ImageRAG
 
 @click.command("continue")
 @click.argument("run")
+@click.option("--feedback", multiple=True, metavar="TEXT", help="What is to be different. It stays a requirement.")
 @click.option("--prompt", metavar="TEXT", help="New prompt.")
+@click.option("--seed", type=int, metavar="N", help="Draw anew with this seed.")
 @click.option(
     "--more-rounds",
     type=int,
@@ -41,7 +43,7 @@ def continue_command(
     output: OutputOptions,
     **steering: Any,
 ) -> int:
-    """Start a new run from the result of RUN: more rounds, other references, another prompt.
+    """Start a new run from the result of RUN: more rounds, feedback, other references, another prompt or seed.
 
     RUN stays as it was. The new run begins with its best image and its findings. Name references by their number in
     `imagerag show RUN`, or by id (six characters are enough where RUN has seen the image). Use `imagerag resume` for a

@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.client.run_state import RunStateAPI
+from imagerag.client.run_estimates import RunEstimatesAPI, fork_options
+from imagerag.client.run_list import RunListAPI
+from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
-from imagerag.files.inputs import make_size
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class RunsAPI(RunStateAPI):
+class RunsAPI(RunListAPI, RunEstimatesAPI, RunStorageAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
 
     async def list(
@@ -34,20 +34,10 @@ class RunsAPI(RunStateAPI):
             limit: at most so many; None for all.
             outcome: only those that ended so.
             text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunIndex.list`
-                takes them.
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, `parent_run`, `after`, as
+                `store.run_index.RunIndex.list` takes them.
         """
-        from imagerag.store.data_dir import DataDir
-        from imagerag.store.run_index import RunIndex
-
-        # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
-        home = DataDir.find(self._context.settings.home)
-        listed = RunIndex(home.run_list)
-        if home.checkpoints.exists() and listed.is_lost():
-            from imagerag.graphs.runs.reindexing import ensure_indexed
-
-            await ensure_indexed(self._context.dependencies)
-        return await listed.list(limit, outcome=outcome, text=text, **filters)
+        return await (await self._index()).list(limit, outcome=outcome, text=text, **filters)
 
     async def get(self, run_id: str) -> "RunRecord":
         """Read the record of a run, finished or not.
@@ -148,7 +138,7 @@ class RunsAPI(RunStateAPI):
         return self._events(run_id, lambda run: self._context.runner.resume(run, choose=choose, edit=edit))
 
     async def continue_(self, run_id: str, **options: Any) -> "RunRecord":
-        """Start a new run from a finished run's result: more rounds, other references, another prompt.
+        """Start a new run from a finished run's result: more rounds, feedback, other references, prompt or seed.
 
         Args:
             run_id: the run. It stays as it was.
@@ -175,6 +165,8 @@ class RunsAPI(RunStateAPI):
         keep_images: Sequence[str | int] = (),
         add_images: Sequence[str | int] = (),
         prompt: str | None = None,
+        feedback: str | Sequence[str] = (),
+        seed: int | None = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
@@ -194,6 +186,10 @@ class RunsAPI(RunStateAPI):
             add_images: library images to draw with next, whatever the judge says is missing.
             prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
                 image it goes on from.
+            feedback: what is to be different, in the person's words ("make the boots red"), 1,000 characters at most.
+                It stays a requirement of this and every later run. The image it goes on from is changed where the
+                generator can edit; otherwise it is drawn anew.
+            seed: another seed, with which it is drawn anew.
             max_calls: what the new run may ask of models, when not as before.
             max_cost_usd: what it may spend.
             assume_cost_usd_per_call: what a call counts as whose price is not known.
@@ -209,6 +205,8 @@ class RunsAPI(RunStateAPI):
             keep_images=keep_images,
             add_images=add_images,
             prompt=prompt,
+            feedback=feedback,
+            seed=seed,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,
@@ -259,13 +257,7 @@ class RunsAPI(RunStateAPI):
             changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
                 `threshold`, `seed`, `max_rounds`, `judge_mode`, …
         """
-        from imagerag.graphs.runs.fork import ForkOptions
-
-        if not isinstance(step, int):
-            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
-        if "size" in changes:
-            changes["size"] = make_size(changes["size"])
-        replay = ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
+        replay = fork_options(step, prompt=prompt, references=references, no_cache=no_cache, **changes)
         return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
 
     def _events(self, run_id: str, follow: Callable[[str], AsyncGenerator["RunEvent"]]) -> AsyncGenerator["RunEvent"]:

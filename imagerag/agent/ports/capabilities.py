@@ -25,6 +25,7 @@ class Capabilities:
         size_rules: limits of its sizes, where its `sizes` are None (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
+        takes_feedback: it adds the prompt's own requirements to a checklist that has only feedback (judges).
         takes_language: it writes captions in a language that it is given (judges).
         votes: responses that one call can request (judges).
         needs_images: it reads pixels (answerers, rerankers).
@@ -44,6 +45,7 @@ class Capabilities:
     size_rules: SizeRules = ANY_SIZE
     sees_references: bool = False
     max_images: int | None = None
+    takes_feedback: bool = False
     takes_language: bool = False
     votes: int = 1
     needs_images: bool = False

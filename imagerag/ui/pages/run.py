@@ -13,6 +13,7 @@ from imagerag.agent.errors import RunStateError
 from imagerag.agent.run_record import RunRecord
 from imagerag.assistants.tool_result import RunLimits
 from imagerag.ui.estimates import estimate_part
+from imagerag.ui.pages.after import after_values
 from imagerag.ui.rendering import LinkedImages, page
 from imagerag.ui.requests import as_answer, read_json, state_of
 from imagerag.ui.run_view import offers, run_view, unmatched
@@ -127,10 +128,11 @@ def check_limits(record: RunRecord, limits: RunLimits) -> None:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    view = await run_view(state_of(request), request.path_params["run_id"])
+    state = state_of(request)
+    view = await run_view(state, request.path_params["run_id"])
     record = view.record
     library = record.setup.library if record and record.setup else None
-    return {
+    values = {
         "view": view,
         "record": record,
         "task": view.task,
@@ -138,6 +140,7 @@ async def _values(request: Request) -> dict[str, Any]:
         "offers": offers(record) if record and record.question else [],
         "unmatched": unmatched(record) if record else [],
     }
+    return values | (await after_values(state, record) if record and record.outcome else {})
 
 
 ROUTES: Final = [
