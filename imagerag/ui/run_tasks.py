@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.agent.types import Progress
+from imagerag.agent.types import ImageRef, Progress
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -42,6 +42,7 @@ class RunTask:
         steps: the nodes that finished, in their order.
         node: the node that draws, or finished last.
         progress: how far the drawing is that is being made; None between drawings.
+        partial: the last unfinished image of that drawing.
         warnings: what is likely to go wrong.
         error: why it could not begin or broke off, where it has no record that says so.
         ended: whether it has ended, or waits for a choice.
@@ -54,6 +55,7 @@ class RunTask:
     steps: list[str] = field(default_factory=list)
     node: str = ""
     progress: Progress | None = None
+    partial: ImageRef | None = None
     warnings: tuple[str, ...] = ()
     error: str = ""
     ended: bool = False
@@ -115,6 +117,7 @@ class RunTask:
             async with aclosing(events) as stream:
                 async for event in stream:
                     self.progress = event.progress if event.kind == "progress" else None
+                    self.partial = (self.progress.image or self.partial) if self.progress else None
                     self.node = event.node or self.node
                     if event.kind == "step":
                         self.steps.append(event.node)
@@ -170,7 +173,7 @@ class RunTasks:
         await asyncio.gather(*(task._task for task in self._tasks.values() if task._task), return_exceptions=True)
 
     def _on_end(self, task: RunTask) -> None:
-        task.ended, task.progress = True, None
+        task.ended, task.progress, task.partial = True, None, None
         task._tell()
         ended = [each for each in self._tasks.values() if each.ended]
         for old in ended[: max(0, len(ended) - KNOWN)]:
