@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError, UnknownRunError, UsageError
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.messages import invalid
 from imagerag.ui.state import UiState
 
@@ -59,7 +60,7 @@ def as_answer(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ImageRAGError as error:
-            return JSONResponse({"error": type(error).__name__, "message": str(error)}, status_of(error))
+            return JSONResponse({"error": type(error).__name__, "message": as_commands(str(error))}, status_of(error))
 
     return answering
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
+from imagerag.ui.library_tasks import LibraryTasks
 from imagerag.ui.run_tasks import RunTasks
+from imagerag.ui.thumbnail_cache import ThumbnailCache
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
@@ -23,6 +25,8 @@ class UiState:
         inputs: files and addresses that the page may name.
         limits: limits of each run, whatever is entered in the page.
         tasks: the runs that are under way here.
+        library_tasks: work on libraries that is under way here.
+        thumbnails: of the pages that are looked at.
         language: of the page; None is the browser's.
         secret: signs cookies and CSRF tokens.
     """
@@ -32,5 +36,7 @@ class UiState:
     inputs: InputPolicy = field(default_factory=InputPolicy)
     limits: RunLimits = field(default_factory=RunLimits)
     tasks: RunTasks = field(default_factory=RunTasks)
+    library_tasks: LibraryTasks = field(default_factory=LibraryTasks)
+    thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)
     language: str | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

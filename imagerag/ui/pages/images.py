@@ -63,7 +63,7 @@ async def _image(request: Request, sha256: str, library: str, *, small: bool) ->
         found = await asyncio.to_thread(thumbnails, rag.dependencies.home, name, [sha256])
         if sha256 in found:
             return found[sha256]
-    return await (await rag.dependencies.library(name)).image_bytes(sha256)
+    return await rag.libraries.image_bytes(sha256, name)
 
 
 def _reduced(data: bytes, side: int, region: Region | None, *, mask: bool) -> bytes:
