@@ -34,7 +34,7 @@ class LibrarySummary:
     Attributes:
         images: None where it cannot be read; `error` is the reason.
         metadata: encoder and thresholds.
-        disk_bytes: what it takes itself; the files that it is linked to are not counted.
+        disk_bytes: what it takes itself; the files that it is linked to are not counted. None: not measured.
         snapshots: tags.
         newest: ids of the images that came last, at most four.
         warnings: what is likely to be wrong with it.
@@ -43,7 +43,7 @@ class LibrarySummary:
     name: str
     images: int | None = None
     metadata: "LibraryMetadata | None" = None
-    disk_bytes: int = 0
+    disk_bytes: int | None = None
     snapshots: tuple[str, ...] = ()
     newest: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -81,31 +81,48 @@ class LibraryBrowsing(LibraryOpening):
 
         return Browser(self._context.dependencies.home)
 
-    async def summary(self, library: str | None = None) -> LibrarySummary:
+    async def summary(self, library: str | None = None, *, disk: bool = True) -> LibrarySummary:
         """What a library is.
+
+        Args:
+            disk: measure what it takes; that looks at every file of its folder.
 
         Raises:
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or it cannot be read.
         """
+        from imagerag.agent.ports import Filter
+        from imagerag.graphs.library_warnings import library_warnings
+        from imagerag.store.library.library_metadata import library_metadata_of
+        from imagerag.store.library.maintenance.library_disk_usage import disk_use
+        from imagerag.store.library.names import is_snapshot, snapshot_tags
+
         name = await self._made(library)
-        return await asyncio.to_thread(self._summary, name)
+        opened = await asyncio.to_thread(self._browser.table, name)
+        metadata = await opened.read(lambda: library_metadata_of(opened.lance, opened.name))
+        newest = await self._browser.page(name, filter=Filter(), order="newest", offset=0, limit=4)
+        return LibrarySummary(
+            name=opened.name,
+            images=newest.total,
+            metadata=metadata,
+            disk_bytes=(await asyncio.to_thread(disk_use, opened.folder)).total if disk else None,
+            snapshots=() if is_snapshot(opened.name) else tuple(snapshot_tags(opened.folder)),
+            newest=tuple(one.id for one in newest.records),
+            warnings=tuple(library_warnings(opened.name, metadata)),
+        )
 
     async def summaries(self) -> list[LibrarySummary]:
         """All libraries, by name; one that cannot be read does not hide the others."""
         from imagerag.store.library.database import list_libraries
 
-        def work() -> list[LibrarySummary]:
-            listed = []
-            for name in list_libraries(self._context.dependencies.home):
-                try:
-                    listed.append(self._summary(name))
-                except UnknownLibraryError:
-                    continue  # it was deleted meanwhile
-                except ImageRAGError as error:
-                    listed.append(LibrarySummary(name=name, error=str(error)))
-            return listed
-
-        return await asyncio.to_thread(work)
+        listed = []
+        for name in await asyncio.to_thread(list_libraries, self._context.dependencies.home):
+            try:
+                listed.append(await self.summary(name))
+            except UnknownLibraryError:
+                continue  # it was deleted meanwhile
+            except ImageRAGError as error:
+                listed.append(LibrarySummary(name=name, error=str(error)))
+        return listed
 
     async def browse(
         self,
@@ -130,13 +147,11 @@ class LibraryBrowsing(LibraryOpening):
             FilterError: the filter cannot be read, or asks for what the library does not know.
         """
         name, wanted = await self._made(library), self._filter(filter)
-        return await asyncio.to_thread(
-            self._browser.page, name, filter=wanted, order=order, offset=max(0, offset), limit=max(1, limit)
-        )
+        return await self._browser.page(name, filter=wanted, order=order, offset=max(0, offset), limit=max(1, limit))
 
     async def no_match(self, library: str | None, filter: FilterInput | None) -> str:
         """Why a filter leaves nothing of a library, with values that there are; empty where it leaves something."""
-        return await asyncio.to_thread(self._browser.no_match, self.name(library), self._filter(filter))
+        return await self._browser.no_match(self.name(library), self._filter(filter))
 
     async def filter_keys(self, library: str | None = None) -> "list[FilterKey]":
         """The keys that filters of a library can ask for, each with its most frequent values.
@@ -144,10 +159,7 @@ class LibraryBrowsing(LibraryOpening):
         Raises:
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.browsing import filter_keys
-
-        name = await self._made(library)
-        return await asyncio.to_thread(lambda: filter_keys(self._browser.table(name).lance))
+        return await self._browser.filter_keys(await self._made(library))
 
     async def record(self, image: str, library: str | None = None) -> "ImageRecord | None":
         """What a library knows of an image; None when it does not hold it.
@@ -158,8 +170,7 @@ class LibraryBrowsing(LibraryOpening):
         Raises:
             UnknownLibraryError: there is none of that name.
         """
-        name = await self._made(library)
-        return await asyncio.to_thread(self._browser.record, name, image)
+        return await self._browser.record(await self._made(library), image)
 
     async def image_bytes(self, image: str, library: str | None = None) -> bytes:
         """The bytes of an image, from its copy or the first of its files that still has them.
@@ -175,7 +186,7 @@ class LibraryBrowsing(LibraryOpening):
         problem: BlobError | None = None
         for name in [one for one in names_of(self.name(library)) if not one.startswith(WEB)]:
             try:
-                return await asyncio.to_thread(self._browser.image_bytes, await self._made(name), image)
+                return await self._browser.image_bytes(await self._made(name), image)
             except BlobError as error:
                 problem = problem or error
         raise problem or BlobError(f"the image {image} is in no library of one's own")
@@ -221,26 +232,6 @@ class LibraryBrowsing(LibraryOpening):
         if name == BUILT_IN_LIBRARY:
             await self.open(name)
         return name
-
-    def _summary(self, name: str) -> LibrarySummary:
-        from imagerag.agent.ports import Filter
-        from imagerag.graphs.library_warnings import library_warnings
-        from imagerag.store.library.library_metadata import library_metadata_of
-        from imagerag.store.library.maintenance.library_disk_usage import disk_use
-        from imagerag.store.library.names import is_snapshot, snapshot_tags
-
-        opened = self._browser.table(name)
-        metadata = library_metadata_of(opened.lance, opened.name)
-        newest = self._browser.page(name, filter=Filter(), order="newest", offset=0, limit=4)
-        return LibrarySummary(
-            name=opened.name,
-            images=newest.total,
-            metadata=metadata,
-            disk_bytes=disk_use(opened.folder).total,
-            snapshots=() if is_snapshot(opened.name) else tuple(snapshot_tags(opened.folder)),
-            newest=tuple(one.id for one in newest.records),
-            warnings=tuple(library_warnings(opened.name, metadata)),
-        )
 
     summary_sync = synchronous(summary)
     summaries_sync = synchronous(summaries)

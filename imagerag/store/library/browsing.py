@@ -1,5 +1,6 @@
 """Pages of a library's images in an order, and what its filters can ask for. The encoder is not needed."""
 
+import asyncio
 import json
 import re
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.ports import Filter
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
-from imagerag.store.library.database import LANCE_ERRORS, current_name, damaged, open_current
+from imagerag.store.library.database import current_name, open_current
 from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.schema import ImageRecord
@@ -53,7 +54,7 @@ class ImagePage:
 
 @dataclass
 class Browser:
-    """Reads pages of the libraries of a home. Everything blocks; any number of threads may call it.
+    """Reads pages of the libraries of a home. Any number of tasks and threads may call it.
 
     The order of a version of a library is read once, and then a page is one query of as many rows as it shows.
     """
@@ -63,7 +64,7 @@ class Browser:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def table(self, library: str) -> LibraryTable:
-        """The table of a library, by its name or an earlier one, or of a snapshot.
+        """The table of a library, by its name or an earlier one, or of a snapshot. Blocks.
 
         Raises:
             UnknownLibraryError: there is none of that name.
@@ -72,39 +73,46 @@ class Browser:
         name = current_name(self.home, library)
         return LibraryTable(self.home, name, open_current(self.home, name))
 
-    def page(self, library: str, *, filter: Filter, order: Order, offset: int, limit: int) -> ImagePage:
+    async def page(self, library: str, *, filter: Filter, order: Order, offset: int, limit: int) -> ImagePage:
         """At most `limit` images from the `offset`th one on.
 
         Raises:
             UnknownLibraryError, LibraryDamagedError: as `table`.
             FilterError: the filter asks for what the library does not know.
         """
-        opened = self.table(library)
-        try:
+        opened = await asyncio.to_thread(self.table, library)
+
+        def work() -> ImagePage:
             filter_checks.check_filter(opened.lance, filter)
             ordered = self._ordered(opened, filter, order)
             wanted = ordered[offset : offset + limit].tolist()
             return ImagePage(opened.name, _records(opened.lance, wanted), len(ordered), offset)
-        except LANCE_ERRORS as error:
-            raise damaged(opened.name, error) from error
 
-    def no_match(self, library: str, filter: Filter) -> str:
+        return await opened.read(work)
+
+    async def no_match(self, library: str, filter: Filter) -> str:
         """Why a filter leaves nothing, with values that there are; empty where it leaves something."""
-        return filter_checks.explain_filter(self.table(library).lance, filter)
+        opened = await asyncio.to_thread(self.table, library)
+        return await opened.read(lambda: filter_checks.explain_filter(opened.lance, filter))
 
-    def record(self, library: str, sha256: str) -> ImageRecord | None:
+    async def record(self, library: str, sha256: str) -> ImageRecord | None:
         """What a library knows of an image; None when it does not hold it."""
-        table = self.table(library).lance
-        query = table.search().select(form.row_columns(table)).where(form.id_filter("id", [sha256])).limit(1)
-        return next(iter(form.from_query(query)), None)
+        opened = await asyncio.to_thread(self.table, library)
+        return next(iter(await opened.rows([sha256])), None)
 
-    def image_bytes(self, library: str, sha256: str) -> bytes:
+    async def image_bytes(self, library: str, sha256: str) -> bytes:
         """The bytes of an image.
 
         Raises:
             BlobError: it is not there, or its file is gone or was changed; the message says which and what to do.
         """
-        return self.table(library).image_bytes(sha256)
+        opened = await asyncio.to_thread(self.table, library)
+        return await opened.read(lambda: opened.image_bytes(sha256))
+
+    async def filter_keys(self, library: str) -> "list[FilterKey]":
+        """The keys and values that filters of a library can ask for."""
+        opened = await asyncio.to_thread(self.table, library)
+        return await opened.read(lambda: _filter_keys(opened.lance))
 
     def _ordered(self, opened: LibraryTable, filter: Filter, order: Order) -> "NDArray[np.uint64]":
         """The row ids of all images that match, in their order."""
@@ -165,8 +173,7 @@ _WITHOUT_VALUES: Final = ("id", "caption", "title", "description", "ocr", "sourc
 """Keys whose values nobody picks from a list."""
 
 
-def filter_keys(table: Any) -> list[FilterKey]:
-    """The keys and values that filters of a library can ask for."""
+def _filter_keys(table: Any) -> list[FilterKey]:
     if not table.count_rows():
         return []
     held = filter_checks.HeldValues(table)

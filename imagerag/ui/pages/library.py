@@ -63,15 +63,15 @@ async def make_library(request: Request) -> Response:
 async def library_page(request: Request) -> Response:
     """One library."""
     try:
-        return page(request, "library.html", **await library_values(request))
+        return page(request, "library.html", **await library_values(request, disk=False))
     except ImageRAGError as error:
         return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
 
 
-async def library_values(request: Request) -> dict[str, Any]:
-    """What every page of a library shows."""
+async def library_values(request: Request, *, disk: bool) -> dict[str, Any]:
+    """What every page of a library shows; `disk` measures what it takes, which reads its folder."""
     state, name = state_of(request), request.path_params["name"]
-    summary = await state.rag.libraries.summary(name)
+    summary = await state.rag.libraries.summary(name, disk=disk)
     return {
         "summary": summary,
         "address": address_of(summary.name),

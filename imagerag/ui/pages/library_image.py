@@ -58,7 +58,7 @@ async def image_page(request: Request) -> Response:
     name, sha256 = request.path_params["name"], request.path_params["sha256"]
     libraries = state_of(request).rag.libraries
     try:
-        values = await library_values(request)
+        values = await library_values(request, disk=False)
         record = await libraries.record(sha256, name)
     except ImageRAGError as error:
         return page(request, "library_gone.html", status=404, message=as_commands(str(error)))

@@ -70,7 +70,7 @@ class ExportedFile:
 async def upkeep_page(request: Request) -> Response:
     """All that keeps a library in order."""
     try:
-        return page(request, "library_upkeep.html", **await library_values(request))
+        return page(request, "library_upkeep.html", **await library_values(request, disk=True))
     except ImageRAGError as error:
         return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
 
@@ -81,7 +81,7 @@ async def start_task(request: Request) -> Response:
     body, state, kind = await read_json(request, TaskRequest), state_of(request), request.path_params["kind"]
     if kind not in WORK:
         raise HTTPException(404)
-    summary = await state.rag.libraries.summary(request.path_params["name"])
+    summary = await state.rag.libraries.summary(request.path_params["name"], disk=False)
 
     async def work(task: LibraryTask) -> Any:
         return await WORK[kind](state.rag, summary.name, body, task)
