@@ -29,11 +29,18 @@ export function proposals(keys, before) {
 
 export function suggest(input, list, address) {
   let keys = null;
+  let loading = null;
   let current = -1;
   let found = { from: 0, options: [] };
 
-  async function open() {
-    keys ??= (await request(`${address}/keys`).catch(() => ({ keys: [] }))).keys;
+  function open() {
+    if (!keys) {
+      loading ??= request(`${address}/keys`).then((answer) => answer.keys, () => []).then((known) => {
+        keys = known;
+        open();
+      });
+      return;
+    }
     found = proposals(keys, input.value.slice(0, input.selectionStart));
     found.options = found.options.slice(0, SHOWN);
     current = -1;
