@@ -17,7 +17,7 @@ PROMPT = "a teal checkered crescent and a red solid circle"
 @pytest_asyncio.fixture(loop_scope="session")
 async def waiting(shared_ui: UiServer) -> AsyncIterator[str]:
     """The address of a run that waits for a choice."""
-    record = await shared_ui.state.rag.generate(PROMPT, select=True, threshold="off")
+    record = await shared_ui.state.rag.generate(PROMPT, select=True, threshold="off", max_rounds=1)
     assert record.status == "interrupted"
     yield f"{shared_ui.address}/runs/{record.run_id}"
 

@@ -1,4 +1,4 @@
-"""The form: what it sends, what it says about the cost, images that are handed in, masks, and what survives a reload."""
+"""The form: its request, the estimate, images that are handed in, masks, and what survives a reload."""
 
 import io
 from pathlib import Path
@@ -28,7 +28,9 @@ async def test_what_a_click_can_cost_follows_the_form_and_survives_a_reload(
     await browser_page.get_by_text("Rounds and judging").click()
     await browser_page.get_by_label("Rounds at most").fill("0")
     await expect(estimate).to_contain_text("2 calls")
-    await expect(browser_page.locator("details", has_text="Rounds and judging").locator(".changed")).to_have_text("1 set")
+    await expect(browser_page.locator("details", has_text="Rounds and judging").locator(".changed")).to_have_text(
+        "1 set"
+    )
     await browser_page.get_by_label("sketch", exact=False).first.uncheck()
     await browser_page.reload()
     await expect(browser_page.get_by_label("Prompt", exact=True)).to_have_value("a red circle")
@@ -136,5 +138,7 @@ async def test_a_run_from_the_form_is_the_same_record_as_one_from_python(
     await expect(browser_page.locator("[data-stage=ended]")).to_be_visible()
     own = await rag.runs.get(browser_page.url.rpartition("/")[2])
     same = await rag.generate(prompt, library="sketch", max_rounds=2, seed=3)
-    assert own.canonical().model_dump(exclude={"attempts"}) == same.canonical().model_dump(exclude={"attempts"})
+    timed = {"attempts", "call_log"}
+    assert own.canonical().model_dump(exclude=timed) == same.canonical().model_dump(exclude=timed)
     assert [one.image for one in own.attempts] == [one.image for one in same.attempts]
+    assert [one.role for one in own.call_log] == [one.role for one in same.call_log]

@@ -64,7 +64,6 @@ async def gated(shared_ui: UiServer) -> AsyncIterator[Gated]:
         task.stop()
 
 
-
 async def test_steps_and_unfinished_images_show_as_they_come_and_reload_loses_nothing(
     browser_page: Page, gated: Gated
 ) -> None:
