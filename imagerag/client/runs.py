@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
+from imagerag.client.run_estimates import RunEstimatesAPI, fork_options
+from imagerag.client.run_list import RunListAPI
 from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
-from imagerag.files.inputs import make_size
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class RunsAPI(RunStorageAPI):
+class RunsAPI(RunListAPI, RunEstimatesAPI, RunStorageAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
 
     async def list(
@@ -34,20 +34,10 @@ class RunsAPI(RunStorageAPI):
             limit: at most so many; None for all.
             outcome: only those that ended so.
             text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunIndex.list`
-                takes them.
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, `parent_run`, `after`, as
+                `store.run_index.RunIndex.list` takes them.
         """
-        from imagerag.store.data_dir import DataDir
-        from imagerag.store.run_index import RunIndex
-
-        # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
-        home = DataDir.find(self._context.settings.home)
-        listed = RunIndex(home.run_list)
-        if home.checkpoints.exists() and listed.is_lost():
-            from imagerag.graphs.runs.reindexing import ensure_indexed
-
-            await ensure_indexed(self._context.dependencies)
-        return await listed.list(limit, outcome=outcome, text=text, **filters)
+        return await (await self._index()).list(limit, outcome=outcome, text=text, **filters)
 
     async def get(self, run_id: str) -> "RunRecord":
         """Read the record of a run, finished or not.
@@ -267,13 +257,7 @@ class RunsAPI(RunStorageAPI):
             changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
                 `threshold`, `seed`, `max_rounds`, `judge_mode`, …
         """
-        from imagerag.graphs.runs.fork import ForkOptions
-
-        if not isinstance(step, int):
-            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
-        if "size" in changes:
-            changes["size"] = make_size(changes["size"])
-        replay = ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
+        replay = fork_options(step, prompt=prompt, references=references, no_cache=no_cache, **changes)
         return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
 
     def _events(self, run_id: str, follow: Callable[[str], AsyncGenerator["RunEvent"]]) -> AsyncGenerator["RunEvent"]:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS runs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
 """
-_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT"}
+_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT", "image": "TEXT"}
 """Columns that files of earlier versions lack."""
 _COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
 
@@ -46,6 +46,8 @@ _FILTERS = {
     "until": "created < :until",
     "min_cost": "cost_usd >= :min_cost",
     "max_cost": "cost_usd <= :max_cost",
+    "parent_run": "parent_run = :parent_run",
+    "after": "(created, run_id) < (SELECT created, run_id FROM runs WHERE run_id = :after)",
 }
 
 
@@ -63,6 +65,7 @@ class RunEntry(FrozenModel):
         cost_usd: None when the price of a call is not known, or nobody noted it yet.
         calls: model calls; None when nobody noted them yet.
         parent_run: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
+        image: SHA-256 of the best attempt's image; None when there is none, or nobody noted it yet.
     """
 
     run_id: str = Field(min_length=1)
@@ -74,11 +77,13 @@ class RunEntry(FrozenModel):
     cost_usd: float | None = None
     calls: int | None = None
     parent_run: str | None = None
+    image: str | None = None
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
 
 _Entries = list[RunEntry]
+_Rows = list[tuple[Any, ...]]
 """Named here because inside the class `list` is the method."""
 
 
@@ -106,6 +111,7 @@ class RunIndex:
         cost_usd: float | None = None,
         calls: int | None = None,
         parent_run: str | None = None,
+        image: str | None = None,
         created: datetime | None = None,
     ) -> RunEntry:
         """Add a run, or replace its entry, except the time of its creation.
@@ -126,6 +132,7 @@ class RunIndex:
             cost_usd=cost_usd,
             calls=calls,
             parent_run=parent_run,
+            image=image,
             **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
@@ -158,6 +165,8 @@ class RunIndex:
         until: datetime | None = None,
         min_cost: float | None = None,
         max_cost: float | None = None,
+        parent_run: str | None = None,
+        after: str | None = None,
     ) -> "_Entries":
         """Runs, newest first.
 
@@ -171,18 +180,26 @@ class RunIndex:
                 local.
             min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
                 match neither.
+            parent_run: only runs that come from this one.
+            after: only runs that are listed after this one, by its whole id: the next page of a list.
         """
         filters = {
             "outcome": outcome,
-            "text": text.casefold() if text else None,
+            "text": text,
             "status": status,
             "library": library,
-            "since": stamp(since) if since else None,
-            "until": stamp(until) if until else None,
+            "since": since,
+            "until": until,
             "min_cost": min_cost,
             "max_cost": max_cost,
+            "parent_run": parent_run,
+            "after": after,
         }
         return await asyncio.to_thread(self._list, limit, filters)
+
+    async def count(self, **filters: Any) -> int:
+        """Number of runs that `list` gives with these filters."""
+        return await asyncio.to_thread(self._count, filters)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -209,26 +226,42 @@ class RunIndex:
         raise UnknownRunError(f"no run {run_id[:60]!r}{hint if recent else '; there are none yet'}")
 
     def _list(self, limit: int | None, filters: Mapping[str, object]) -> "_Entries":
-        conditions = {name: value for name, value in filters.items() if value is not None}
-        clause = " AND ".join(_FILTERS[name] for name in conditions) or "1"
+        clause, values = _where(filters)
         return self._select(
-            f"WHERE {clause} ORDER BY created DESC, run_id LIMIT :limit",
-            {**conditions, "limit": -1 if limit is None else max(limit, 0)},
+            f"WHERE {clause} ORDER BY created DESC, run_id DESC LIMIT :limit",
+            {**values, "limit": -1 if limit is None else max(limit, 0)},
         )
 
-    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
+    def _count(self, filters: Mapping[str, object]) -> int:
+        clause, values = _where(filters)
+        rows = self._rows("COUNT(*)", f"WHERE {clause}", values)
+        return int(rows[0][0]) if rows else 0
+
+    def _rows(self, columns: str, clause: str, values: Mapping[str, object]) -> "_Rows":
         if self.is_lost():
             return []
-        names = _COLUMNS.split(", ")
         with self._connect() as connection:
             # Reading does not upgrade the file, which may be read-only.
-            lacking = set(_LATER) - _present(connection)
-            columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
-            rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
+            empty = "".join(f", NULL AS {name}" for name in sorted(set(_LATER) - _present(connection)))
+            return connection.execute(f"SELECT {columns} FROM (SELECT *{empty} FROM runs) {clause}", values).fetchall()
+
+    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
+        names, rows = _COLUMNS.split(", "), self._rows(_COLUMNS, clause, values)
         try:
             return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
         except ValidationError as error:
             raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
+
+
+def _where(filters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """The condition of a query, and its values."""
+    values: dict[str, object] = {}
+    for name, value in filters.items():
+        if value is not None and value != "":
+            values[name] = stamp(value) if isinstance(value, datetime) else value
+    if isinstance(text := values.get("text"), str):
+        values["text"] = text.casefold()
+    return " AND ".join(_FILTERS[name] for name in values) or "1", values
 
 
 @asynccontextmanager
@@ -256,6 +289,7 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
         entry.cost_usd,
         entry.calls,
         entry.parent_run,
+        entry.image,
         entry.prompt.casefold(),
     )
     connection.execute(
@@ -263,7 +297,8 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
         "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
         "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
         "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-        "parent_run = COALESCE(excluded.parent_run, parent_run), folded = excluded.folded",
+        "parent_run = COALESCE(excluded.parent_run, parent_run), "
+        "image = excluded.image, folded = excluded.folded",
         row,
     )
 

@@ -12,14 +12,31 @@ from starlette.routing import Route
 
 from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
-from imagerag.ui.pages import draw, images, library, login, run, runs
+from imagerag.ui.pages import (
+    after,
+    compare,
+    draw,
+    images,
+    library,
+    library_adding,
+    library_grid,
+    library_image,
+    library_upkeep,
+    login,
+    pick,
+    run,
+    runs,
+)
 from imagerag.ui.rendering import page, static_file
 from imagerag.ui.state import UiState
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PAGES: Final = (draw, runs, run, library, images, login)
+PAGES: Final = (
+    draw, pick, runs, after, run, compare, library_adding, library_grid, library_image, library_upkeep, library, images,
+    login,
+)  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 
 
@@ -30,6 +47,7 @@ def make_app(state: UiState) -> "ASGIApp":
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         await state.tasks.close()
+        await state.library_tasks.close()
 
     app = Starlette(
         routes=[*(route for module in PAGES for route in module.ROUTES), Route("/static/{name}", get_static)],
@@ -51,4 +69,6 @@ async def get_static(request: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return page(request, "refused.html", status=status, code=status)
+    # Starlette's own messages are the names of status codes.
+    message = error.detail if isinstance(error, HTTPException) and error.__cause__ is not None else ""
+    return page(request, "refused.html", status=status, code=status, message=message)

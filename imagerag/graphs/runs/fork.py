@@ -75,7 +75,7 @@ async def fork(
         UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
         RunStateError: the run's steps were not kept.
     """
-    step = _step(await steps(dependencies, record.run_id), replay)
+    step = step_of(await steps(dependencies, record.run_id), replay)
     if record.setup is None:
         raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
     if step.before is None:
@@ -127,8 +127,12 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(invalid(error, most=1)) from error
 
 
-def _step(listed: Sequence[Step], replay: ForkOptions) -> Step:
-    """The step to begin with. Step 0 is the input: the first that is done then is the one after it."""
+def step_of(listed: Sequence[Step], replay: ForkOptions) -> Step:
+    """The step to begin with. Step 0 is the input: the first that is done then is the one after it.
+
+    Raises:
+        UsageError: there is none, or references are for another kind of step.
+    """
     steps = [step for step in listed if step.index > 0]
     match = next((step for step in steps if step.index == max(replay.step, 1)), None)
     if match is None or match.before is None or replay.step < 0:
