@@ -12,14 +12,14 @@ from starlette.routing import Route
 
 from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
-from imagerag.ui.pages import after, compare, draw, images, library, login, run, runs
+from imagerag.ui.pages import after, batches, compare, draw, evaluations, images, library, login, run, runs
 from imagerag.ui.rendering import page, static_file
 from imagerag.ui.state import UiState
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PAGES: Final = (draw, runs, after, run, compare, library, images, login)
+PAGES: Final = (draw, runs, after, run, compare, batches, evaluations, library, images, login)
 """The modules of pages. The first route that fits answers."""
 
 
