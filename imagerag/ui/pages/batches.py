@@ -79,7 +79,7 @@ def _batch(folder: Path, refusal: str) -> dict[str, Any]:
     for result in out.read():
         tally[standing_of(result)] += 1
         cost, unknown = cost + (result.cost_usd or 0.0), unknown or result.cost_usd is None
-    return {"folder": folder, "manifest": manifest, "tally": tally.most_common(), "cost": None if unknown else cost}
+    return {"manifest": manifest, "tally": tally.most_common(), "cost": None if unknown else cost}
 
 
 def standing_of(result: BatchResult) -> tuple[str, str]:

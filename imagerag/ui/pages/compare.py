@@ -45,7 +45,15 @@ async def compare_page(request: Request) -> Response:
     sides: dict[str, Any] = {"left": left, "right": right, "gallery": LinkedImages(library or "")}
     if "part" in query:
         return page(request, "compare_facts.html", **sides)
-    sides |= {"a": a, "b": b, "other": other, "shown": shown, "text": text, "brief": brief}
+    sides |= {
+        "a": a,
+        "b": b,
+        "other": other,
+        "shown": shown,
+        "lettered": [("A", a), ("B", b)][: 1 + other],
+        "text": text,
+        "brief": brief,
+    }
     return page(request, "compare.html", **sides, found=await runs.diff(a, b) if other else None)
 
 

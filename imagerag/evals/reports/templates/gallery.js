@@ -11,7 +11,7 @@ function showGallery(data, images, texts) {
   const unique = values => [...new Set(values)].sort();
   const answers = data.rows.flatMap(r => r.answers);
   options($("tag"), texts.all, unique(data.rows.flatMap(r => r.tags)));
-  options($("status"), texts.all, unique(answers.map(a => a.status)));
+  options($("ending"), texts.all, unique(answers.map(a => a.status)));
   const scores = unique(answers.flatMap(a => Object.keys(a.scores)));
   options($("score"), null, scores);
   const wanted = ["right:", "text:", "vqa:", "grade:", "image:"];
@@ -37,7 +37,7 @@ function showGallery(data, images, texts) {
     box.append(list); return box;
   }
   function show() {
-    const words = $("words").value.toLowerCase(), tag = $("tag").value, status = $("status").value, score = $("score").value;
+    const words = $("words").value.toLowerCase(), tag = $("tag").value, status = $("ending").value, score = $("score").value;
     const arms = new Set([...$("arms").querySelectorAll("input:checked")].map(i => i.value));
     let rows = data.rows.filter(r => (!words || (r.prompt + " " + r.case).toLowerCase().includes(words)) && (!tag || r.tags.includes(tag))
       && (!status || r.answers.some(a => arms.has(a.arm) && a.status === status)));
