@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Final, Literal, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
     from imagerag.tools.model_list import ListedModel
+
+_OPTIONS: Final = ("preset", "generator", "judge", "answerer", "embedder", "library", "reranker")
+"""Settings that a client with other options shares with the one it is made from."""
 
 
 class ImageRAG:
@@ -77,6 +80,24 @@ class ImageRAG:
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
+
+    def with_options(self, **options: str | None) -> "ImageRAG":
+        """The client of the same data directory and loaded models with other settings.
+
+        Args:
+            options: `preset`, `generator`, `judge`, `answerer`, `library`, `reranker`, as the constructor takes them.
+                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is.
+
+        Raises:
+            UsageError: an unknown preset or setting.
+        """
+        own = self.settings
+        same = {} if options.get("preset") else {name: getattr(own, name) for name in _OPTIONS}
+        given = {name: value for name, value in options.items() if value is not None}
+        client = object.__new__(type(self))
+        client._context = ClientContext(resolve(**{"home": own.home, **same, **given}), self._context)
+        client.runs = RunsAPI(client._context)
+        return client
 
     @cached_property
     def libraries(self) -> "LibrariesAPI":

@@ -54,8 +54,24 @@ class RunEstimatesAPI:
         run = (await self._context.dependencies.runs.get(run_id)).run_id
         return await estimate_fork(self._context.dependencies, run, fork_options(step, **changes))
 
+    async def estimate_resume(self, run_id: str) -> "Estimate":
+        """Estimate what `resume` of a run still calls: what it made is not made again.
+
+        Args:
+            run_id: the id, or the start of it, of a run that waits for a selection, or was stopped.
+
+        Raises:
+            UnknownRunError: no such run.
+            RunStateError: it has ended, or was stopped before its first step.
+        """
+        from imagerag.graphs.runs.estimates import estimate_resume
+
+        run = (await self._context.dependencies.runs.get(run_id)).run_id
+        return await estimate_resume(self._context.dependencies, run)
+
     estimate_continue_sync = synchronous(estimate_continue)
     estimate_replay_sync = synchronous(estimate_replay)
+    estimate_resume_sync = synchronous(estimate_resume)
 
 
 def fork_options(

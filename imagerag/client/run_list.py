@@ -1,5 +1,6 @@
-"""The part of `ImageRAG.runs` that reads the list of runs as a whole."""
+"""The part of `ImageRAG.runs` that reads the list of runs as a whole, and who makes them."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from imagerag.client.context import ClientContext
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RunListAPI:
-    """Counting runs."""
+    """Counting runs, and which of them are under way."""
 
     _context: ClientContext
 
@@ -21,6 +22,19 @@ class RunListAPI:
             filters: as `list` takes them.
         """
         return await (await self._index()).count(**filters)
+
+    async def is_under_way(self, run_id: str) -> bool:
+        """Whether a process is making the run right now. One that is not, and has not ended, was stopped in the middle
+        or waits for a selection: `resume` goes on with it. On Windows it cannot be known, and is True.
+
+        Args:
+            run_id: the whole id.
+        """
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.file_lock import is_locked
+
+        home = DataDir.find(self._context.settings.home)
+        return await asyncio.to_thread(is_locked, home.lock(run_id))
 
     async def _index(self) -> "RunIndex":
         from imagerag.store.data_dir import DataDir
@@ -36,3 +50,4 @@ class RunListAPI:
         return listed
 
     count_sync = synchronous(count)
+    is_under_way_sync = synchronous(is_under_way)

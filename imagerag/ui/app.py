@@ -12,14 +12,14 @@ from starlette.routing import Route
 
 from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
-from imagerag.ui.pages import after, batches, compare, draw, evaluations, images, library, login, run, runs
+from imagerag.ui.pages import after, batches, compare, draw, evaluations, images, library, login, pick, run, runs
 from imagerag.ui.rendering import page, static_file
 from imagerag.ui.state import UiState
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PAGES: Final = (draw, runs, after, run, compare, batches, evaluations, library, images, login)
+PAGES: Final = (draw, pick, runs, after, run, compare, batches, evaluations, library, images, login)
 """The modules of pages. The first route that fits answers."""
 
 
@@ -51,4 +51,6 @@ async def get_static(request: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return page(request, "refused.html", status=status, code=status)
+    # Starlette's own messages are the names of status codes.
+    message = error.detail if isinstance(error, HTTPException) and error.__cause__ is not None else ""
+    return page(request, "refused.html", status=status, code=status, message=message)

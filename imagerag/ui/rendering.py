@@ -1,7 +1,7 @@
 """Pages from templates: the shared ones of reports, and those of this package."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,23 +12,25 @@ from starlette.responses import HTMLResponse
 from imagerag.agent.types import ImageRef, Region
 from imagerag.formatting.html.templating import TEMPLATES as SHARED
 from imagerag.formatting.html.templating import environment
-from imagerag.formatting.texts import Texts, accepted_language, languages, texts
+from imagerag.formatting.texts import languages
 from imagerag.reports import record_text
 from imagerag.reports.html import attempts, lineage, summary
 from imagerag.ui.guard import csrf_token
-from imagerag.ui.requests import state_of
+from imagerag.ui.page_terms import page_terms
+from imagerag.ui.requests import state_of, texts_of
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent / "static"
 REPORTS: Final = Path(attempts.__file__).parent / "templates"
 EVALUATIONS: Final = REPORTS.parents[2] / "evals" / "reports" / "templates"
-LANGUAGE_COOKIE: Final = "imagerag_language"
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page, or a part of one, of a template of this package, in the reader's language."""
+    own = texts_of(request)
     shared: dict[str, Any] = {
-        "t": texts_of(request),
+        "t": own,
+        "in_words": partial(page_terms, own),
         "languages": languages(),
         "path": request.url.path,
         "csrf": csrf_token(state_of(request)),
@@ -40,12 +42,6 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     }
     jinja = environment(TEMPLATES, REPORTS, EVALUATIONS)
     return HTMLResponse(jinja.get_template(template).render(**shared | values), status)
-
-
-def texts_of(request: Request) -> Texts:
-    """The words in the reader's language: the server's, the one that was chosen, or the browser's."""
-    chosen = state_of(request).language or request.cookies.get(LANGUAGE_COOKIE, "")
-    return texts(chosen if chosen in languages() else accepted_language(request.headers.get("accept-language", "")))
 
 
 @dataclass(frozen=True)

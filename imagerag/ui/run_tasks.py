@@ -19,6 +19,15 @@ KNOWN: Final = 200
 MOST: Final = 16
 """Runs under way at a time."""
 
+FOLLOWS: Final = {
+    "generate": "critique",
+    "regenerate": "critique",
+    "write_captions": "retrieve",
+    "retrieve": "shortlist",
+    "select": "regenerate",
+}
+"""Node → the one that always comes next; after the others it depends on what they found."""
+
 log = logging.getLogger(__name__)
 
 
@@ -28,37 +37,55 @@ class RunTask:
 
     Attributes:
         run_id: the run.
+        prompt: what it draws, for as long as it has no record.
         changes: how many times something happened.
-        node: the node that finished last.
+        steps: the nodes that finished, in their order.
+        node: the node that draws, or finished last.
         progress: how far the drawing is that is being made; None between drawings.
         warnings: what is likely to go wrong.
         error: why it could not begin or broke off, where it has no record that says so.
         ended: whether it has ended, or waits for a choice.
+        stopping: whether somebody stopped it.
     """
 
     run_id: str
+    prompt: str = ""
     changes: int = 0
+    steps: list[str] = field(default_factory=list)
     node: str = ""
     progress: Progress | None = None
     warnings: tuple[str, ...] = ()
     error: str = ""
     ended: bool = False
+    stopping: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     def stop(self) -> None:
         """End the run as cancelled; its record is written."""
-        if self._task is not None:
+        if self._task is not None and not self.ended:
+            self.stopping = True
             self._task.cancel()
+            self._tell()
 
-    async def begun(self) -> None:
-        """Wait until the run is on the list, or has failed to begin.
+    @property
+    def now(self) -> str:
+        """The node that is at work; empty where only its end will say which it is."""
+        return self.node if self.progress else FOLLOWS.get(self.node, "")
+
+    @property
+    def failed_to_begin(self) -> bool:
+        """Whether it was refused before it was on the list."""
+        return bool(self.error) and self.changes == 1
+
+    async def begun(self, *, within_s: float | None = None) -> None:
+        """Wait until the run is on the list, or has failed to begin; a model that is loaded first takes a while.
 
         Raises:
             UsageError: it could not begin.
         """
-        await self.change(0, within_s=None)
-        if self.error and self.changes == 1:
+        await self.change(0, within_s=within_s)
+        if self.failed_to_begin:
             raise UsageError(self.error)
 
     async def change(self, seen: int, *, within_s: float | None) -> bool:
@@ -89,6 +116,8 @@ class RunTask:
                 async for event in stream:
                     self.progress = event.progress if event.kind == "progress" else None
                     self.node = event.node or self.node
+                    if event.kind == "step":
+                        self.steps.append(event.node)
                     self.warnings = event.warnings or self.warnings
                     self.ended = event.kind in ("waiting", "ended")
                     self._tell()
@@ -116,7 +145,7 @@ class RunTasks:
         """A run that was started here, under way or ended a while ago."""
         return self._tasks.get(run_id)
 
-    def start(self, run_id: str, events: AsyncGenerator["RunEvent"]) -> RunTask:
+    def start(self, run_id: str, events: AsyncGenerator["RunEvent"], *, prompt: str = "") -> RunTask:
         """Follow a run to its end, whoever looks.
 
         Raises:
@@ -127,7 +156,7 @@ class RunTasks:
             raise UsageError(f"{len(active)} runs are under way: wait for one of them, or stop one")
         if any(task.run_id == run_id for task in active):
             raise UsageError(f"run {run_id} is under way")
-        task = RunTask(run_id)
+        task = RunTask(run_id, prompt)
         self._tasks.pop(run_id, None)
         self._tasks[run_id] = task
         task._task = asyncio.create_task(task._run(events), name=f"run {run_id}")

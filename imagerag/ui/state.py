@@ -23,6 +23,7 @@ class UiState:
         inputs: files and addresses that the page may name.
         limits: limits of each run, whatever is entered in the page.
         tasks: the runs that are under way here.
+        followers: pages that follow a run.
         language: of the page; None is the browser's.
         secret: signs cookies and CSRF tokens.
     """
@@ -32,5 +33,6 @@ class UiState:
     inputs: InputPolicy = field(default_factory=InputPolicy)
     limits: RunLimits = field(default_factory=RunLimits)
     tasks: RunTasks = field(default_factory=RunTasks)
+    followers: int = 0
     language: str | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

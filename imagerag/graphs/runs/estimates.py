@@ -12,6 +12,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.continuation import ContinueOptions, apply_options
 from imagerag.graphs.runs.fork import ForkOptions, changed, step_of
 from imagerag.graphs.runs.history import steps
+from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.graphs.validation import validate_feedback, validate_prompt
 
@@ -63,6 +64,36 @@ async def estimate_fork(dependencies: Dependencies, run_id: str, replay: ForkOpt
         initial_image=any(attempt.origin == "handed_in" for attempt in record.attempts),
         mask=any(own.mask for own in subjects),
         done=Counter(call.role for earlier in listed if earlier.index < step.index for call in earlier.calls),
+    )
+
+
+async def estimate_resume(dependencies: Dependencies, run_id: str) -> Estimate:
+    """Estimate the rest of a run that waits for a choice, or was stopped: the calls that it made are not made again.
+
+    Raises:
+        UnknownRunError: no such run.
+        RunStateError: it has ended, or was stopped before its first step.
+    """
+    standing = await read_snapshot(dependencies, run_id)
+    values, setup = standing.values, standing.values.get("setup")
+    if setup is None or values.get("result"):
+        why = "has ended" if setup else "was stopped before its first step"
+        raise RunStateError(f"run {run_id} {why}: there is nothing to go on with")
+    record, subjects = await read_record(dependencies, run_id), list(values.get("subjects") or [])
+    config, left = setup.config, dict[str, float]()
+    if config.max_calls is not None:
+        left["max_calls"] = max(0, config.max_calls - sum(record.calls.values()))
+    if config.max_cost_usd is not None:
+        left["max_cost_usd"] = max(0.0, config.max_cost_usd - (record.cost_usd or 0.0))
+    return await estimate_setup(
+        dependencies,
+        setup.model_copy(update={"config": config.model_copy(update=left)}),
+        prompt=values["prompt"],
+        subjects=len(subjects),
+        edits=any(own.intent == "edit" for own in subjects),
+        initial_image=values.get("initial_image") is not None,
+        mask=any(own.mask for own in subjects),
+        done=Counter(call.role for call in record.call_log if not call.cached),
     )
 
 

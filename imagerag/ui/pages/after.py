@@ -17,6 +17,7 @@ from imagerag.formatting.html.templating import POLICY
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.reports import step_text
 from imagerag.reports.html import trace
+from imagerag.ui.estimates import estimate_part
 from imagerag.ui.rendering import LinkedImages, page, texts_of
 from imagerag.ui.requests import as_answer, read_json, state_of
 from imagerag.ui.state import UiState
@@ -90,7 +91,7 @@ async def estimate_continue(request: Request) -> Response:
     """What continuing can cost, before it is begun."""
     body, state = await read_json(request, ContinueRequest), state_of(request)
     estimate = await state.rag.runs.estimate_continue(_run_id(request), **continue_options(body, state))
-    return page(request, "estimate_line.html", estimate=estimate)
+    return estimate_part(request, estimate)
 
 
 @as_answer
@@ -109,9 +110,7 @@ async def estimate_fork(request: Request) -> Response:
     """What a fork can cost, before it is begun."""
     body, state = await read_json(request, ForkRequest), state_of(request)
     changes = await _changes(request, body)
-    return page(
-        request, "estimate_line.html", estimate=await state.rag.runs.estimate_replay(_run_id(request), **changes)
-    )
+    return estimate_part(request, await state.rag.runs.estimate_replay(_run_id(request), **changes))
 
 
 @as_answer
