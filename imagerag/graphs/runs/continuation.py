@@ -155,10 +155,7 @@ def _onward(
     """
     verdict = base.verdict
     if verdict and verdict.aligned and not references:
-        raise RunStateError(
-            f"run {record.run_id} is aligned already: say what is to be different (feedback, another prompt or seed, "
-            "references to use, or not to use)"
-        )
+        raise aligned_already(record.run_id)
     values |= _round(references)
     if not references:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
@@ -169,6 +166,14 @@ def _onward(
         tracked = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "tracked_concepts": tracked}
     return InitialState(after="select" if references else "generate", values=values)
+
+
+def aligned_already(run_id: str) -> RunStateError:
+    """The error of going on from an aligned run with nothing to be different."""
+    return RunStateError(
+        f"run {run_id} is aligned already: say what is to be different (feedback, another prompt or seed, references "
+        "to use, or not to use)"
+    )
 
 
 def _round(references: Sequence[UsedReference]) -> dict[str, Any]:
