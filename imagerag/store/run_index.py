@@ -4,6 +4,7 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 """
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
@@ -17,6 +18,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
+from imagerag.store.favourites import Favourites
 from imagerag.store.run_removals import RunRemovals, create_removals, stamp
 from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -46,6 +48,8 @@ _FILTERS = {
     "until": "created < :until",
     "min_cost": "cost_usd >= :min_cost",
     "max_cost": "cost_usd <= :max_cost",
+    "favourites": "run_id IN (SELECT value FROM json_each(:favourites))",
+    "others": "run_id NOT IN (SELECT value FROM json_each(:others))",
 }
 
 
@@ -63,6 +67,7 @@ class RunEntry(FrozenModel):
         cost_usd: None when the price of a call is not known, or nobody noted it yet.
         calls: model calls; None when nobody noted them yet.
         parent_run: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
+        favourite: whether somebody marked it as one.
     """
 
     run_id: str = Field(min_length=1)
@@ -74,6 +79,7 @@ class RunEntry(FrozenModel):
     cost_usd: float | None = None
     calls: int | None = None
     parent_run: str | None = None
+    favourite: bool = False
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
@@ -86,7 +92,7 @@ class RunIndex:
     """The list of runs in one SQLite file; any number of processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.favourites = path, Favourites(path.with_name("favourites"))
         self._writing = PerLoopResource(partial(_open, path))
         self.removals = RunRemovals(path, self._writing)
 
@@ -158,6 +164,7 @@ class RunIndex:
         until: datetime | None = None,
         min_cost: float | None = None,
         max_cost: float | None = None,
+        favourite: bool | None = None,
     ) -> "_Entries":
         """Runs, newest first.
 
@@ -171,7 +178,9 @@ class RunIndex:
                 local.
             min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
                 match neither.
+            favourite: only favourites, or only others.
         """
+        ids = None if favourite is None else json.dumps(await asyncio.to_thread(self.favourites.ids))
         filters = {
             "outcome": outcome,
             "text": text.casefold() if text else None,
@@ -181,6 +190,8 @@ class RunIndex:
             "until": stamp(until) if until else None,
             "min_cost": min_cost,
             "max_cost": max_cost,
+            "favourites": ids if favourite else None,
+            "others": None if favourite else ids,
         }
         return await asyncio.to_thread(self._list, limit, filters)
 
@@ -226,7 +237,11 @@ class RunIndex:
             columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
             rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
         try:
-            return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+            marked = set(self.favourites.ids())
+            return [
+                RunEntry.model_validate({**dict(zip(names, row, strict=True)), "favourite": row[0] in marked})
+                for row in rows
+            ]
         except ValidationError as error:
             raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
 
