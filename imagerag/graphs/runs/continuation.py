@@ -15,11 +15,11 @@ from imagerag.agent import concept_tracker
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import ReferenceLibrary
-from imagerag.agent.run_record import RunRecord
+from imagerag.agent.run_record import RunRecord, references_within
 from imagerag.agent.types import Attempt, ParentRun, RunSpec, Subject, UsedReference
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.runs.image_names import id_of, references_of
-from imagerag.graphs.runs.revisions import references_in, revision_of
+from imagerag.graphs.runs.revisions import revision_of
 from imagerag.graphs.validation import validate_feedback
 
 
@@ -192,7 +192,9 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
     if not excluded and record.best_attempt is not None:
         return record.attempts[record.best_attempt]
     unwanted = set(excluded)
-    fit = [a for a in record.attempts if not unwanted & {one.image.sha256 for one in references_in(a, record)}]
+    fit = [
+        a for a in record.attempts if not unwanted & {one.image.sha256 for one in references_within(a, record.revision)}
+    ]
     return next(iter(best_attempts(fit)), None)
 
 

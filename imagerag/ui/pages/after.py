@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from imagerag.agent.errors import UnknownRunError, UsageError
@@ -36,7 +36,8 @@ async def after_values(state: UiState, record: RunRecord) -> dict[str, Any]:
         with suppress(UnknownRunError):
             parent = await runs.get(record.parent_run.run_id)
     children = await runs.list(CHILDREN, parent_run=record.run_id)
-    return {"parent": parent, "children": children, "used": used_references(record)}
+    entry = await state.rag.dependencies.runs.get(record.run_id)
+    return {"parent": parent, "children": children, "used": used_references(record), "entry": entry}
 
 
 def used_references(record: RunRecord) -> list[UsedReference]:
@@ -134,6 +135,14 @@ async def get_report(request: Request) -> Response:
 
 
 @as_answer
+async def get_zip(request: Request) -> Response:
+    """Everything of the run, as an archive that is written while it is read."""
+    record = await _record(request)
+    chunks = state_of(request).rag.runs.stream_zip(record)
+    return StreamingResponse(chunks, media_type="application/zip", headers=_as_file(f"{record.run_id}.zip"))
+
+
+@as_answer
 async def get_file(request: Request) -> Response:
     """The image of the result as a file."""
     record = await _record(request)
@@ -194,6 +203,7 @@ ROUTES: Final = [
     Route("/runs/{run_id}/fork/estimate", estimate_fork, methods=["POST"]),
     Route("/runs/{run_id}/references", find_references),
     Route("/runs/{run_id}/report", get_report),
+    Route("/runs/{run_id}/zip", get_zip),
     Route("/runs/{run_id}/file", get_file),
     Route("/runs/{run_id}/sidecar", get_sidecar),
 ]

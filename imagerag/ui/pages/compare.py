@@ -10,8 +10,10 @@ from starlette.routing import Route
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt
+from imagerag.formatting.numbers import percent
 from imagerag.reports.html.diff_page import brief
 from imagerag.reports.run_diff import text
+from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.rendering import LinkedImages, page, texts_of
 from imagerag.ui.requests import as_answer, state_of
 
@@ -65,4 +67,13 @@ def _side(shown: list[Shown], key: str, otherwise: int) -> Shown:
     return next((one for one in shown if one.key == key), shown[otherwise])
 
 
-ROUTES: Final = [Route("/compare", compare_page)]
+@as_answer
+async def difference_image(request: Request) -> Response:
+    """A picture of where two images differ, by their SHA-256; the header `x-difference` says how much of them."""
+    query = request.query_params
+    found = await state_of(request).rag.runs.image_difference(query.get("a", ""), query.get("b", ""))
+    headers = {**FOREVER, "x-difference": percent(found.share)}
+    return Response(found.image, media_type="image/png", headers=headers)
+
+
+ROUTES: Final = [Route("/compare", compare_page), Route("/compare/difference", difference_image)]

@@ -1,6 +1,7 @@
 // What a finished run offers: forms that open when they are wanted, what they can cost, and the removal of the run.
 import { attempt, request } from "./app.js";
 import { showEstimate } from "./estimate.js";
+import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
 
 const page = document.getElementById("run");
@@ -107,3 +108,5 @@ page.addEventListener("click", async ({ target }) => {
     if (removed.length) location.assign("/runs");
   }
 });
+
+letMark(page);

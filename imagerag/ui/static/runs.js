@@ -1,5 +1,6 @@
 // The list of runs: filters that act at once, rows that follow as it is scrolled, and several runs picked.
 import { attempt, request } from "./app.js";
+import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
 import { followRows } from "./rows.js";
 
@@ -63,3 +64,4 @@ document.getElementById("remove").addEventListener("click", async ({ target }) =
 });
 
 showPicked();
+letMark(listed);
