@@ -44,6 +44,10 @@ MARK: Final = "↳"
 """Marks a run that comes from another one: a replay, or one that goes on from it."""
 
 
+STAR: Final = "★"
+"""Marks a favourite."""
+
+
 @click.group("runs", cls=FullHelpGroup, invoke_without_command=True)
 @click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="Number of runs.")
 @click.option(
@@ -60,10 +64,11 @@ MARK: Final = "↳"
 @click.option("--until", callback=moment_of, metavar="WHEN", help="Only runs before this time.")
 @click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at least this.")
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at most this.")
+@click.option("--favourite/--no-favourite", default=None, help="Only favourites, or only other runs.")
 @json_option
 @click.pass_context
 def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
-    """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation."""
+    """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation; ★ a favourite."""
     if ctx.invoked_subcommand is not None:
         return 0
     globals_ = ctx.ensure_object(Globals)
@@ -91,7 +96,7 @@ def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
         run_standing(entry),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
-        accent(MARK) if entry.parent_run else "",
+        accent((MARK if entry.parent_run else "") + (STAR if entry.favourite else "")),
         clean(entry.prompt),
     ]
 

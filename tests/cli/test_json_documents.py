@@ -50,6 +50,8 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     printed("report", "report", run["run_id"], "--json", "--out", "r.html")
     printed("reports", "report", run["run_id"], ended["run_id"], "--json", "--out", str(tmp_path))
     printed("run-saved", "runs", "save", "last", "--out", "saved", "--json")
+    printed("run-saved", "runs", "save", "last", "--out", "saved.zip", "--json")
+    assert printed("runs", "runs", "mark", ended["run_id"], "--json")["runs"][0]["favourite"]
     printed("runs-removed", "runs", "prune", "--keep", "1", "--dry-run", "--json")
     assert printed("runs-removed", "runs", "remove", ended["run_id"], "--yes", "--json")["runs"]
     printed("error", "show", "no-such-run", "--json")
