@@ -190,12 +190,14 @@ class ListedImage(Document):
 
 
 class ImagesDocument(Document):
-    """The images that were added, removed or updated; with `dry_run`, that would be."""
+    """The images that were added, removed or updated; with `dry_run`, that would be: their number, and the first
+    thousand of them by id."""
 
     schema_name: Literal["imagerag.library-images/1"] = Field(default="imagerag.library-images/1", alias="schema")
     library: str
     action: Literal["add", "remove", "update"]
     dry_run: bool
+    count: int
     images: list[ListedImage]
 
 

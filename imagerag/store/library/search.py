@@ -141,6 +141,13 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
     return sorted(rows, key=lambda row: row.id), int(total)
 
 
+def matching_ids(table: Any, filter: Filter) -> list[str]:
+    """The ids of the rows that match a filter, sorted. Nothing else is read: a million rows are 3 GB of records."""
+    where = expression_of(table, filter)
+    query = table.search().select(["id"])
+    return sorted((query if where is None else query.where(where)).to_arrow()["id"].to_pylist())
+
+
 def count_ocr_read(table: Any) -> int:
     """The number of images that were read by OCR."""
     condition = "ocr_confidence IS NOT NULL"
