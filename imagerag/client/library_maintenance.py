@@ -98,7 +98,7 @@ class LibraryMaintenance(LibraryMigration):
             dry_run: change nothing, and say which images it would be.
 
         Returns:
-            The ids of the images, and what the library knew of the first thousand.
+            The ids of the images, and what the library knew of the first ten thousand.
 
         Raises:
             UsageError: as `select`.
@@ -134,7 +134,7 @@ class LibraryMaintenance(LibraryMigration):
                 `set` (further fields and metadata keys), `unset`.
 
         Returns:
-            The ids of the images that are different now, and what the library knows of the first thousand.
+            The ids of the images that are different now, and what the library knows of the first ten thousand.
 
         Raises:
             UsageError: as `select`; or no change is named.

@@ -151,5 +151,9 @@ def test_a_problem_is_told_and_sets_the_exit_code(imagerag: Imagerag, mine: str,
     stray.write_bytes(b"x")
     result = imagerag("library", "verify", "mine")
     assert (result.exit_code, "stray" in result.stdout, "--repair" in result.stdout) == (1, True, True)
+    listed = json.loads(imagerag("library", "verify", "mine", "--json").stdout)
+    assert (listed["count"], listed["left"], [one["kind"] for one in listed["verification"]["problems"]]) == (
+        1, 1, ["stray"],
+    )  # fmt: skip
     assert imagerag("library", "verify", "mine", "--repair").exit_code == 0
     assert not stray.exists()

@@ -22,7 +22,7 @@ WHOLE: Final = 64
 ROWS: Final = 4096
 _MAX_IDS: Final = 4
 
-LISTED: Final = 1_000
+LISTED: Final = 10_000
 """Images of a selection that are listed; the others are counted, as each takes 3 kB of memory."""
 
 
