@@ -1,8 +1,9 @@
 """Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, and the indexes of a library.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are inaccurate unless refined, so no threshold is applied to them. If the index contains every row, the
-candidates' vectors are compared here, in one read for all texts of a call, and only the best rows are read completely.
+distances are inaccurate unless refined, so no threshold is applied to them. LanceDB compares the candidates of one
+vector by itself. Those of several are compared here, in one read for all texts of a call (`index_candidates`), and so
+are those of a filter, which may need more of them.
 """
 
 import time
@@ -104,7 +105,8 @@ def _whole(
     table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter, columns: Sequence[str]
 ) -> list[list[Mapping[str, Any]]]:
     """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
-    lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
+    is_plain = len(vectors) == 1 and filter == Filter()
+    lists = None if is_plain or not knows_all(table) else nearest_records(table, vectors, k, filter, columns)
     if lists is None:
         rows = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
