@@ -36,8 +36,8 @@ COMMANDS: Final = (
     "library snapshot create {0} one", "library snapshot list {0}",
     "library update {0} --filter shelf>=0 --tag all --yes", "library remove {0} --filter shelf<25 --yes",
     "library optimize {0}", "library snapshot restore {0} one --yes", "library snapshot remove {0} one --yes",
-    "doctor", "library dedupe {0} --threshold 0.95 --remove --yes", "library verify {0} --repair", "library rename {0} renamed",
-    "library remove renamed --whole-library --yes",
+    "doctor", "library dedupe {0} --threshold 0.95 --remove --yes", "library verify {0} --repair",
+    "library rename {0} renamed", "library remove renamed --whole-library --yes",
 )  # fmt: skip
 """What is run: 0 is the library, 1 a caption, 2 a folder with two images."""
 
