@@ -82,7 +82,7 @@ class TableColumns:
         for part in self._metadata(version):
             merge_rows(self.lance, self._key_values(part))
 
-    def _metadata(self, version: int) -> Iterator[dict[str, Mapping[str, Scalar]]]:
+    def _metadata(self, version: int) -> Iterator[Mapping[str, Mapping[str, Scalar]]]:
         """Id → metadata of the images whose metadata may need columns that a table of this version lacks, in parts."""
         import pyarrow.compute as pc
 

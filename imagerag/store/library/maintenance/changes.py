@@ -1,7 +1,7 @@
 """Manual changes to the metadata of a library's images."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
@@ -114,6 +114,11 @@ def scalar_of(text: str) -> Scalar:
     return value if value is None or isinstance(value, str | int | float | bool) else text
 
 
+def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRecord]:
+    """The rows that the changes affect, with the changes."""
+    return [new for row in rows if (new := changes.applied_to(row)) != row]
+
+
 async def change_images(
     library: Library, ids: Sequence[str], changes: ImageChanges, *, dry_run: bool = False
 ) -> ImageSelection:
@@ -137,8 +142,7 @@ async def change_images(
         )
     different, listed = list[str](), list[ImageRecord]()
     for at in range(0, len(ids), AT_ONCE):
-        existing = await library.rows(ids[at : at + AT_ONCE])
-        rows = [new for row in existing if (new := changes.applied_to(row)) != row]
+        rows = changed(await library.rows(ids[at : at + AT_ONCE]), changes)
         if not dry_run:
             await library.update(rows)
         different += [row.id for row in rows]
