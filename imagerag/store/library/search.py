@@ -20,9 +20,8 @@ from imagerag.store.library.filters.filter_expressions import expression_of, fil
 from imagerag.store.library.index_candidates import (
     AGAIN,
     ALL_PARTS,
-    CANDIDATES,
     PROBES,
-    REFINE,
+    candidate_count,
     knows_all,
     nearest_records,
 )
@@ -208,12 +207,13 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
         vector: the column of the rows' vectors.
     """
     where = expression_of(table, filter)
+    candidates = candidate_count(table.count_rows(), k) * (1 if where is None else AGAIN)
     query = (
         table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
-        .refine_factor(max(REFINE, -(-CANDIDATES // k)) * (1 if where is None else AGAIN))
+        .refine_factor(-(-candidates // k))
         .limit(k)
     )
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
