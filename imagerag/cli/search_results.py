@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.retrieval.search_queries import WEB
-from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
+from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table, width
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import box, cosine, difference
@@ -78,6 +78,7 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
             for hit, why in zip(hits, unknown, strict=True)
         ],
         no_match=hits.no_match,
+        service_errors=list(hits.service_errors),
     )
 
 
@@ -154,7 +155,15 @@ def result_lines(document: "SearchDocument") -> list[str]:
         if len(lines) != len(rows):  # folded
             lines = ["\n".join(table([row])) for row in rows]
         lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
-    return [f"library {bold(document.library)}  {dim(words.threshold_text(document))}", *lines]
+    return [*_header(document), *lines]
+
+
+def _header(document: "SearchDocument") -> list[str]:
+    """The library and its threshold; on a line each where one has no room for both."""
+    name, threshold = f"library {bold(document.library)}", words.threshold_text(document)
+    if width(name) + 2 + width(threshold) <= columns():
+        return [f"{name}  {dim(threshold)}"]
+    return [name, *map(dim, hanging(threshold, columns(), indent=2, head="  "))]
 
 
 def _below(one: "SearchResult") -> list[str]:
