@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PAGES: Final = (
-    draw, pick, runs, after, run, compare, batches, evaluations, library_adding, library_grid, library_image, library_upkeep, library, images,
-    login,
+    draw, pick, runs, after, run, compare, batches, evaluations,
+    library_adding, library_grid, library_image, library_upkeep, library, images, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 

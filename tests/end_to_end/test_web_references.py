@@ -108,6 +108,35 @@ def kept_from_web(library: str) -> int:
     return len(images)
 
 
+def test_a_search_goes_on_without_a_service_that_is_down(imagerag: Imagerag, server: SearchServer) -> None:
+    server.stop()
+    both = imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "-k", "3")
+    assert both.exit_code == 0
+    assert "connection attempts failed" in both.stderr
+    found = document(imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "-k", "3", "--json"))
+    assert len(found["results"]) == 3
+    (error,) = found["service_errors"]
+    assert error.startswith(f"{server.library} found nothing")
+    own = document(imagerag("search", DOTTED_HEXAGON, "--library", "sketch", "-k", "3", "--json"))
+    assert [one["id"] for one in own["results"]] == [one["id"] for one in found["results"]]
+    assert own["service_errors"] == []
+    alone = imagerag("search", DOTTED_HEXAGON, "--library", server.library)
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert "connection attempts failed" in alone.stderr
+
+
+@pytest.mark.parametrize(("library", "spec"), [
+    ("sketch,openverse", "web:openverse"), ("commons", "web:commons"), ("sketch,Brave", "web:Brave"),
+])  # fmt: skip
+def test_a_service_without_its_prefix_is_suggested_with_it(imagerag: Imagerag, library: str, spec: str) -> None:
+    for command in (("search", "x"), ("generate", "x"), ("ask", "x")):
+        result = imagerag(*command, "--library", library)
+        assert result.exit_code == 2
+        assert f"--library NAME,{spec}" in " ".join(result.stderr.split())
+    other = imagerag("search", "x", "--library", "sketch,opensesame")
+    assert "web:" not in other.stderr
+
+
 def test_runs_that_go_on_and_batches_keep_what_helped_too(
     imagerag: Imagerag, server: SearchServer, mine: str, tmp_path: Path
 ) -> None:
@@ -187,10 +216,6 @@ def test_a_search_of_the_web_says_whose_each_image_is(
         known = imagerag("search", query, "--library", f"sketch,{server.library}", "--json")
         assert document(known)["results"][0]["accepted"]
         assert server.asked == []
-    server.stop()
-    down = imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}")
-    assert down.exit_code == 1
-    assert "cannot be fetched" in down.stderr
 
 
 async def test_a_question_is_answered_from_ones_own_library(rag: ImageRAG, server: SearchServer) -> None:

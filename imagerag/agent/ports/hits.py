@@ -190,6 +190,23 @@ class Hit:
         return caption_or_description(self.caption, self.description, self.described_by, self.description_confidence)
 
 
+class SearchHits(list[Hit]):
+    """The hits of a search that went on without a service that failed.
+
+    Attributes:
+        service_errors: why services that had to be asked as well gave none.
+    """
+
+    def __init__(self, hits: Iterable[Hit] = (), *, service_errors: Iterable[str] = ()) -> None:
+        super().__init__(hits)
+        self.service_errors = tuple(service_errors)
+
+
+def service_errors_of(hits: object) -> tuple[str, ...]:
+    """Why services that a search had to ask gave no hits; empty where none failed."""
+    return getattr(hits, "service_errors", ())
+
+
 def best_first(hits: Iterable[Hit]) -> list[Hit]:
     """Sort the hits of one search. Where they have thresholds of their own, the distance from these is compared."""
     return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))
