@@ -90,8 +90,9 @@ class Handlers:
     async def run_result(self, request: Result, ctx: "Ctx") -> "Reply":
         """The result of a run, after a short wait."""
         job = self.jobs.get(request.run_id)
-        if job is None:
-            return await reply(self.service, await self._recorded_answer(request.run_id), thumbnail=request.thumbnail)
+        answer = await self._recorded_answer(request.run_id) if job is None else job.answer
+        if job is None or answer is not None:
+            return await reply(self.service, answer, thumbnail=request.thumbnail)
         try:
             async with asyncio.timeout(request.wait_s):
                 answer = await cancel_on_disconnect(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))

@@ -101,7 +101,10 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         assert called["arguments"]["choose"] == ["1", "2"]
         (told,) = await host.log("ui/update-model-context")
         run_id = result["structuredContent"]["run_id"]
-        assert f"run_id: {run_id}" in told["params"]["content"][0]["text"]
+        heading, outcome, *lines = told["params"]["content"][0]["text"].split("\n")
+        assert heading.startswith("The user went on in the app")
+        assert outcome.startswith("aligned: ")
+        assert f"run_id: {run_id}" in lines
         record = await sketch.service.rag.runs.get(run_id)
         assert {f"image://{one.image.sha256}" for one in record.references} == {one["uri"] for one in offered}
         await picture(browser_page, "mcp-app.png")
