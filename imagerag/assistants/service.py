@@ -183,6 +183,7 @@ class ChatService:
                 keep_images=request.keep_images,
                 add_images=request.add_images,
                 prompt=request.prompt,
+                feedback=request.feedback or (),
                 new_id=run_id,
                 **limits,
             )

@@ -17,6 +17,7 @@ from pydantic import (
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
     Deadline,
+    Feedback,
     ImageId,
     Label,
     Library,
@@ -195,23 +196,22 @@ class ContinueRun(Request):
     exclude_images: Picks = Field(default=(), description="References never to use again: numbers or image ids.")
     keep_images: Picks = Field(default=(), description="References to keep: numbers or image ids.")
     add_images: Picks = Field(default=(), description="Library images to use, by image id.")
-    prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
+    feedback: Feedback | None = Field(default=None, description="What to change, in the user's words.")
+    prompt: Prompt | None = Field(default=None, description="Instead: a whole new prompt.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
 
     @model_validator(mode="after")
     def _choose_alone(self) -> Self:
-        if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
-            raise ValueError(
-                "choose goes alone: answer first, then continue with exclude_images, keep_images, add_images or prompt"
-            )
+        if (self.choose is not None or self.edit is not None) and self.steers:
+            raise ValueError("choose goes alone: answer first, then continue")
         return self
 
     @property
     def steers(self) -> bool:
-        """Whether it says anything about references."""
-        return bool(self.exclude_images or self.keep_images or self.add_images)
+        """Whether it says what is to be different."""
+        return bool(self.exclude_images or self.keep_images or self.add_images or self.feedback or self.prompt)
 
 
 class AskLibrary(Request):
@@ -275,10 +275,9 @@ DESCRIPTIONS: Final = {
         "no, nothing is added. The answer says whether a search for its caption finds it."
     ),
     "continue_run": (
-        "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
-        "more rounds, without a reference that misled it, keeping one, using library images that search_references "
-        "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
-        "and resumes one that was stopped. Cheaper than anew."
+        "Go on from a run, in a new one that starts from its best image: a change to it (feedback), more rounds, "
+        "without a reference, keeping one, using images that search_references found, or a new prompt. Also answers "
+        "a run that waits for a choice (choose=[numbers]), and resumes one that was stopped."
     ),
     "ask_library": (
         "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "

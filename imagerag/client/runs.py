@@ -148,7 +148,7 @@ class RunsAPI(RunStorageAPI):
         return self._events(run_id, lambda run: self._context.runner.resume(run, choose=choose, edit=edit))
 
     async def continue_(self, run_id: str, **options: Any) -> "RunRecord":
-        """Start a new run from a finished run's result: more rounds, other references, another prompt.
+        """Start a new run from a finished run's result: more rounds, feedback, other references, prompt or seed.
 
         Args:
             run_id: the run. It stays as it was.
@@ -175,6 +175,8 @@ class RunsAPI(RunStorageAPI):
         keep_images: Sequence[str | int] = (),
         add_images: Sequence[str | int] = (),
         prompt: str | None = None,
+        feedback: str | Sequence[str] = (),
+        seed: int | None = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
@@ -194,6 +196,10 @@ class RunsAPI(RunStorageAPI):
             add_images: library images to draw with next, whatever the judge says is missing.
             prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
                 image it goes on from.
+            feedback: what is to be different, in the person's words ("make the boots red"), 1,000 characters at most.
+                It stays a requirement of this and every later run. The image it goes on from is changed where the
+                generator can edit; otherwise it is drawn anew.
+            seed: another seed, with which it is drawn anew.
             max_calls: what the new run may ask of models, when not as before.
             max_cost_usd: what it may spend.
             assume_cost_usd_per_call: what a call counts as whose price is not known.
@@ -209,6 +215,8 @@ class RunsAPI(RunStorageAPI):
             keep_images=keep_images,
             add_images=add_images,
             prompt=prompt,
+            feedback=feedback,
+            seed=seed,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,

@@ -17,14 +17,15 @@ from pydantic import ValidationError
 
 from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
+from imagerag.agent.feedback import with_feedback
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import ModelCall, ParentRun, RunConfig, RunSpec, Subject
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mask_validation import check_kept_masks
-from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
+from imagerag.graphs.runs.image_names import references_named
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.tools.automatic import expanded
 
@@ -93,6 +94,9 @@ async def fork(
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
+        if record.revision is not None:
+            request = with_feedback(replay.prompt, record.feedback)
+            values["revision"] = record.revision.model_copy(update={"instruction": request})
     if replay.references is not None:
         values["chosen"] = await references_named(replay.references, record, parts.library)
     async with dependencies.checkpoints() as saver:
