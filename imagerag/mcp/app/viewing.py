@@ -1,8 +1,11 @@
-"""Looking a run up for the app, also while the call that began it has no answer yet."""
+"""Looking runs and images up for the app, also while the call that began a run has no answer yet."""
 
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.threads import in_thread
+from imagerag.assistants.image_blocks import SMALLEST, thumbnail
+from imagerag.assistants.tool_inputs import MAX_SIDE
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.mcp.app.run_view import RunView, ViewRun, run_view
 
@@ -45,3 +48,8 @@ async def _view(service: "ChatService", run_id: str, job: "Job | None") -> RunVi
             return RunView(run_id=run_id, status="running", outcome=None, live=live, reason=job.progress_text)
         return RunView(**job.answer.data)
     return run_view(record, live=live, node=job.node if job else "")
+
+
+async def small_copy(data: bytes, side: int) -> bytes:
+    """An image with at most so many pixels on its longer side."""
+    return (await in_thread(thumbnail, data, min(max(side, SMALLEST), MAX_SIDE))).data

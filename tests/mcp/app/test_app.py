@@ -1,12 +1,14 @@
 """The app in a sandboxed frame of a host: a run from its first words to its result, the picker, a search."""
 
 import asyncio
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from PIL import Image
 from playwright.async_api import FrameLocator, Page, expect
 
 from imagerag.mcp.server import ServerState
@@ -38,7 +40,8 @@ async def picture(page: Page, name: str) -> None:
             tall = height or await page.evaluate("Math.round(frame.getBoundingClientRect().height)")
             await page.set_viewport_size({"width": 640, "height": tall})
             await page.wait_for_timeout(800)  # the app tells its height at this width, and is painted
-        await page.screenshot(path=PICTURES / name)
+        data = await page.screenshot()
+        Image.open(io.BytesIO(data)).convert("RGB").quantize(256).save(PICTURES / name, optimize=True)
     size = (PICTURES / name).stat().st_size
     assert size < 150_000, f"docs/images/{name} has {size} bytes"
 
@@ -101,7 +104,10 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         assert called["arguments"]["choose"] == ["1", "2"]
         (told,) = await host.log("ui/update-model-context")
         run_id = result["structuredContent"]["run_id"]
-        assert f"run_id: {run_id}" in told["params"]["content"][0]["text"]
+        heading, outcome, *lines = told["params"]["content"][0]["text"].split("\n")
+        assert heading.startswith("The user went on in the app")
+        assert outcome.startswith("aligned: ")
+        assert f"run_id: {run_id}" in lines
         record = await sketch.service.rag.runs.get(run_id)
         assert {f"image://{one.image.sha256}" for one in record.references} == {one["uri"] for one in offered}
         await picture(browser_page, "mcp-app.png")
@@ -141,6 +147,19 @@ async def test_other_references_and_another_seed_go_on_in_the_app(sketch: Server
         assert told["params"] != again["params"]
         (called,) = [one["params"] for one in await host.log("tools/call") if one["params"]["name"] == "continue_run"]
         assert called["arguments"]["exclude_images"] == used
+
+
+async def test_an_image_is_changed_with_words(sketch: ServerState, browser_page: Page) -> None:
+    async with hosting(sketch, browser_page) as host:
+        frame = await host.open("generate_image")
+        result = await host.call("generate_image", {"prompt": "a red solid circle"})
+        wish = frame.get_by_label("What should be different?")
+        await wish.fill("make it blue")
+        await wish.press("Enter")
+        await expect(frame.get_by_text("The assistant knows of this result.")).to_be_visible()
+        (called,) = [one["params"] for one in await host.log("tools/call") if one["params"]["name"] == "continue_run"]
+        run_id = result["structuredContent"]["run_id"]
+        assert called["arguments"] == {"run_id": run_id, "feedback": "make it blue", "wait": False, "thumbnail": False}
 
 
 async def test_images_of_a_search_are_proposed_to_the_model(sketch: ServerState, browser_page: Page) -> None:

@@ -36,8 +36,7 @@ function chooser(list, { threshold, most, legend, buttons }) {
     boxes.set(one, input);
     return input;
   };
-  const act = (button) => async (event) => {
-    event.preventDefault();
+  const act = (button) => async () => {
     for (const each of form.querySelectorAll("button, input")) each.disabled = true;
     told("");
     try { await button.act([...picked]); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
@@ -45,7 +44,7 @@ function chooser(list, { threshold, most, legend, buttons }) {
     for (const each of form.querySelectorAll("button, input")) each.disabled = false;
     for (const each of form.querySelectorAll("button.main")) each.disabled = !picked.length;
   };
-  const form = el("form", { onsubmit: (event) => event.preventDefault() },
+  const form = el("div", {},
     el("fieldset", {}, el("legend", {}, legend), offers(list, threshold, box)),
     el("div", { className: "actions" }, buttons.map((button) => el("button", {
       type: "button", className: button.main ? "main" : "", disabled: Boolean(button.main), onclick: act(button),
@@ -107,7 +106,28 @@ function actions(view) {
   if (used.length) add(say("other_references"), () => another(view, used));
   if (view.redraw && can("serverTools")) add(say("other_seed"), () => proceed("start_image", view.redraw));
   if (view.image && can("downloadFile")) add(say("download"), () => download(view.image));
-  return buttons.length ? el("div", { className: "actions" }, buttons) : null;
+  return [change(view), buttons.length ? el("div", { className: "actions" }, buttons) : null];
+}
+
+// A wish in words: the next run starts from this image.
+function change(view) {
+  if (!view.image || !(can("serverTools") || can("message"))) return null;
+  // No form: hosts need not let frames submit any.
+  const wish = el("input", { type: "text", maxLength: 2000, placeholder: say("wish_example"), onkeydown: (event) => event.key === "Enter" && submit() });
+  const button = el("button", { type: "button", className: "main", onclick: () => submit() }, say("change_it"));
+  const submit = async () => {
+    button.disabled = true;
+    told("");
+    try { await wanted(view, wish.value.trim()); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
+    button.disabled = false;
+  };
+  return el("div", { className: "change-it" }, el("label", {}, say("wish"), wish), button);
+}
+
+async function wanted(view, feedback) {
+  if (!feedback) return;
+  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, feedback, wait: false, thumbnail: false });
+  await tell(`${feedback} (continue_run, run_id="${view.run_id}")`, true);
 }
 
 async function another(view, used) {
