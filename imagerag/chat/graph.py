@@ -139,7 +139,7 @@ def _answered(question: Mapping[str, Any], answer: object) -> ChatUpdate:
     try:
         choice = Question(question).choice(answer)
     except UsageError as error:
-        return {"selection": None, "problem": str(error)}
+        return {"selection": None, "problem": str(error), "messages": [replies.problem(str(error))]}
     return {"selection": choice.model_dump(), "problem": ""}
 
 

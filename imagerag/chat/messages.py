@@ -100,6 +100,10 @@ class MessageReader:
             except BlobError as error:
                 raise UsageError(f"there is no image {kept[1]} here: upload it with POST /images") from error
         if address.startswith(("http://", "https://")):
+            if not self.inputs.urls:
+                raise UsageError(
+                    "addresses are not fetched here (IMAGERAG_ALLOW_URLS=1 turns it on): send the image itself"
+                )
             try:
                 return await self.inputs.read(address)
             except FetchError as error:

@@ -12,7 +12,7 @@ from imagerag.chat.choice import Question
 from imagerag.chat.markdown import picture, plain
 from imagerag.formatting import labels
 from imagerag.formatting.interface_terms import as_commands
-from imagerag.formatting.numbers import attempt_of, cosine, dollars, model_calls, seconds
+from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.web_credits import found_text, licence_text
 from imagerag.graphs.configuration.public_url import image_url
 from imagerag.reports.record_text import drawing_notes, judging_notes, mask_words, score_of
@@ -27,8 +27,13 @@ def question(record: RunRecord, asked: Question) -> AIMessage:
     """The message before a question, of which front ends show the interrupt below it."""
     number = sha256(str([one["id"] for one in asked.offered]).encode()).hexdigest()[:12]
     images = [picture(image_url(str(one["id"])), str(one["number"])) for one in asked.offered]
-    text = "\n\n".join([f"**Which of these {len(images)} may be used?**", " ".join(images)])
+    text = "\n\n".join([f"**Choose references:** {counted(len(images), 'image')} passed.", " ".join(images)])
     return AIMessage(content=text, id=f"{record.run_id}-question-{number}", additional_kwargs=_facts(record))
+
+
+def problem(reason: str) -> AIMessage:
+    """The message about an answer that cannot be: not every front end shows the text of the question again."""
+    return AIMessage(content=f"**Not taken:** {plain(reason)}")
 
 
 def _message(record: RunRecord, identifier: str, text: str) -> AIMessage:

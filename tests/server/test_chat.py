@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import re
+import shutil
 import sqlite3
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +23,7 @@ from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
-from tests.server.serving import ask, served
+from tests.server.serving import ROOT, ask, served
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the painter cannot draw without the library."""
@@ -164,12 +167,28 @@ def test_choosing_by_hand_with_every_form_of_answer(client: SyncLangGraphClient,
             again = wrong["__interrupt__"][0]["value"]  # type: ignore[call-overload, index]
             assert "numbers from 1 to" in again["problem"]
             assert again["description"].startswith("**Not taken:")
+            assert "**Not taken:**" in text_of(wrong["messages"][-1])  # type: ignore[call-overload, index]
         done = client.runs.wait(thread, "chat", command={"resume": answer})
         assert isinstance(done, dict)
         record = asyncio.run(rag.runs.get(done["run_id"]))
         chosen = [one.selected_by for attempt in record.attempts for one in attempt.references]
         assert chosen == ([] if answer is IGNORED else ["by_hand"])
         assert record.status == "ended"
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is what the document types")
+@pytest.mark.timeout(300)
+def test_the_assistant_of_the_document_chooses_by_hand(
+    client: SyncLangGraphClient, server: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "how-to" / "front-ends.md").read_text("utf-8")
+    (block,) = re.findall(r"```bash\n(.*?)```", page, re.S)
+    subprocess.run(["bash", "-ec", block.replace("http://127.0.0.1:2024", server)], cwd=tmp_path, check=True)
+    assistant = json.loads((tmp_path / "assistant.json").read_text())["assistant_id"]
+    thread = client.threads.create()["thread_id"]
+    question = {"messages": [{"role": "user", "content": HELD}]}
+    waiting = client.runs.wait(thread, assistant, input=question)
+    assert "Luna Lamp" in waiting["__interrupt__"][0]["value"]["description"]  # type: ignore[call-overload, index]
 
 
 @pytest.mark.timeout(300)
