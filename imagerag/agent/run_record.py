@@ -181,7 +181,7 @@ def run_record(
         concepts=state.get("tracked_concepts") or [],
         searches=state.get("searches") or [],
         unresolved=describe_missing(best.verdict) if best else [],
-        references=_references(best, state.get("revision")) if best else [],
+        references=references_within(best, state.get("revision")) if best else [],
         sources=list(best.sources) if best else [],
         calls=_request_counts(calls),
         cached_calls=_request_counts(calls, reused=True),
@@ -218,12 +218,12 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
     return best[0] if best else None
 
 
-def _references(best: Attempt, revision: Revision | None) -> list[UsedReference]:
+def references_within(attempt: Attempt, revision: Revision | None) -> list[UsedReference]:
     """What is in an image: what it was drawn with, and what the image was drawn with that it changes."""
-    sent = [reference.image.sha256 for reference in best.references]
+    sent = [reference.image.sha256 for reference in attempt.references]
     if revision is None or revision.image.sha256 not in sent:
-        return list(best.references)
-    return [*best.references, *(one for one in revision.references if one.image.sha256 not in sent)]
+        return list(attempt.references)
+    return [*attempt.references, *(one for one in revision.references if one.image.sha256 not in sent)]
 
 
 def _unpriced(call: ModelCall) -> bool:

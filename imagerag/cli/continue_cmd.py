@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.options import limit_options, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
@@ -35,12 +36,14 @@ from imagerag.client.client import ImageRAG
 @click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
 @click.option("--library", metavar="NAME", help="Library of its references, when not as before.")
 @limit_options
+@keep_web_option
 @output_options
 @pass_globals
 def continue_command(
     globals_: Globals,
     /,
     run: str,
+    keep_web: bool,
     output: OutputOptions,
     **steering: Any,
 ) -> int:
@@ -51,4 +54,8 @@ def continue_command(
     run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))
+    name = run_name(rag, run)
+    if keep_web:
+        check_run_keeps_web(rag, name)
+    delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
+    return follow_run(delivery, rag.runs.stream_continue(name, **steering))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
+    from imagerag.batch.batch_estimate import BatchEstimate
     from imagerag.batch.results import BatchResult
     from imagerag.batch.row_reader import Source
     from imagerag.client.libraries import LibrariesAPI
@@ -232,6 +233,39 @@ class ImageRAG:
             async for result in results:
                 yield result
 
+    async def estimate_batch(
+        self,
+        source: "Source",
+        out: str | Path,
+        *,
+        resume: bool = False,
+        retry_failed: bool = False,
+        max_cost_usd: float | None = None,
+        allow_outside: bool = False,
+        **options: Unpack[BatchOptions],
+    ) -> "BatchEstimate":
+        """Upper bounds on the calls and cost of `batch` with these arguments, and the lines that cannot be run.
+
+        Nothing is run, paid or written.
+
+        Raises:
+            UsageError: an input, a folder or an option that cannot be.
+        """
+        from imagerag.batch.runner import BatchRunner
+
+        batch = BatchRunner(
+            self.settings,
+            self.dependencies,
+            source,
+            Path(out),
+            options=options,
+            resume=resume,
+            retry_failed=retry_failed,
+            max_cost_usd=max_cost_usd,
+            allow_outside=allow_outside,
+        )
+        return await batch.estimate()
+
     async def ask(
         self,
         question: str,
@@ -347,6 +381,7 @@ class ImageRAG:
 
     generate_sync = synchronous(generate)
     estimate_sync = synchronous(estimate)
+    estimate_batch_sync = synchronous(estimate_batch)
     batch_sync = synchronous_list(batch)
     ask_sync = synchronous(ask)
     workflow_sync = synchronous(workflow)

@@ -14,8 +14,10 @@ from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
 from imagerag.ui.pages import (
     after,
+    batches,
     compare,
     draw,
+    evaluations,
     images,
     library,
     library_adding,
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PAGES: Final = (
-    draw, pick, picture, runs, after, run, compare, library_adding, library_grid, library_image, library_upkeep,
-    library, images, login,
+    draw, pick, picture, runs, after, run, compare, batches, evaluations,
+    library_adding, library_grid, library_image, library_upkeep, library, images, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 

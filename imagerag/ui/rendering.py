@@ -22,6 +22,7 @@ from imagerag.ui.requests import state_of, texts_of
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent / "static"
 REPORTS: Final = Path(attempts.__file__).parent / "templates"
+EVALUATIONS: Final = REPORTS.parents[2] / "evals" / "reports" / "templates"
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -39,7 +40,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "record_text": record_text,
         "summary": summary,
     }
-    jinja = environment(TEMPLATES, REPORTS)
+    jinja = environment(TEMPLATES, REPORTS, EVALUATIONS)
     return HTMLResponse(jinja.get_template(template).render(**shared | values), status)
 
 
@@ -73,7 +74,7 @@ class LinkedImages:
 
 
 def static_file(name: str) -> Path:
-    """A static file of the pages; `style.css` is that of the reports.
+    """A static file of the pages; `style.css` and `gallery.js` are those of the reports.
 
     Raises:
         KeyError: there is none of that name.
@@ -84,4 +85,4 @@ def static_file(name: str) -> Path:
 @lru_cache
 def _static_files() -> dict[str, Path]:
     own = {path.name: path for path in STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")}
-    return own | {"style.css": SHARED / "style.css"}
+    return own | {"style.css": SHARED / "style.css", "gallery.js": EVALUATIONS / "gallery.js"}

@@ -15,11 +15,11 @@ from imagerag.agent import concept_tracker
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import ReferenceLibrary
-from imagerag.agent.run_record import RunRecord
+from imagerag.agent.run_record import RunRecord, references_within
 from imagerag.agent.types import Attempt, ParentRun, RunSpec, Subject, UsedReference
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.runs.image_names import id_of, references_of
-from imagerag.graphs.runs.revisions import references_in, revision_of
+from imagerag.graphs.runs.revisions import revision_of
 from imagerag.graphs.validation import validate_feedback
 
 
@@ -158,10 +158,7 @@ def _onward(
     """
     verdict = base.verdict
     if verdict and verdict.aligned and not references:
-        raise RunStateError(
-            f"run {record.run_id} is aligned already: say what is to be different (feedback, another prompt or seed, "
-            "references to use, or not to use)"
-        )
+        raise aligned_already(record.run_id)
     values |= _round(references)
     if not references:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
@@ -172,6 +169,14 @@ def _onward(
         tracked = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "tracked_concepts": tracked}
     return InitialState(after="select" if references else "generate", values=values)
+
+
+def aligned_already(run_id: str) -> RunStateError:
+    """The error of going on from an aligned run with nothing to be different."""
+    return RunStateError(
+        f"run {run_id} is aligned already: say what is to be different (feedback, another prompt or seed, references "
+        "to use, or not to use)"
+    )
 
 
 def _round(references: Sequence[UsedReference]) -> dict[str, Any]:
@@ -190,7 +195,9 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
     if not excluded and record.best_attempt is not None:
         return record.attempts[record.best_attempt]
     unwanted = set(excluded)
-    fit = [a for a in record.attempts if not unwanted & {one.image.sha256 for one in references_in(a, record)}]
+    fit = [
+        a for a in record.attempts if not unwanted & {one.image.sha256 for one in references_within(a, record.revision)}
+    ]
     return next(iter(best_attempts(fit)), None)
 
 

@@ -5,11 +5,11 @@ from collections import Counter
 
 from imagerag.agent.errors import RunStateError
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import RunSpec, Subject
+from imagerag.agent.types import Outcome, RunSpec, Subject
 from imagerag.graphs.configuration.trust_policy import check_recorded
 from imagerag.graphs.cost_estimate import Estimate, estimate_setup
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.runs.continuation import ContinueOptions, apply_options
+from imagerag.graphs.runs.continuation import ContinueOptions, aligned_already, apply_options
 from imagerag.graphs.runs.fork import ForkOptions, changed, step_of
 from imagerag.graphs.runs.history import steps
 from imagerag.graphs.runs.records import read_record
@@ -33,6 +33,8 @@ async def estimate_continuation(dependencies: Dependencies, run_id: str, steerin
     feedback = validate_feedback(steering.feedback_lines)
     other = prompt != record.prompt or steering.seed not in (None, setup.config.seed)
     drawn_anew = other or bool(feedback or steering.add_images) or record.best_attempt is None
+    if record.outcome == Outcome.ALIGNED and not (drawn_anew or steering.exclude_images):
+        raise aligned_already(run_id)
     return await estimate_setup(
         dependencies,
         apply_options(setup, steering),

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from imagerag.agent.feedback import instruction
-from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, ImageRef, Revision, Subject, UsedReference
+from imagerag.agent.run_record import RunRecord, references_within
+from imagerag.agent.types import Attempt, ImageRef, Revision, Subject
 
 
 def revision_of(base: Attempt, record: RunRecord, subjects: Sequence[Subject], new: Sequence[str]) -> Revision:
@@ -15,15 +15,9 @@ def revision_of(base: Attempt, record: RunRecord, subjects: Sequence[Subject], n
         image=base.image,
         mask=mask if mask and _size(mask) == _size(base.image) else None,
         instruction=instruction(base, record.concepts, new),
-        references=tuple(one for one in references_in(base, record) if one.role == "reference"),
+        references=tuple(one for one in references_within(base, record.revision) if one.role == "reference"),
     )
 
 
 def _size(image: ImageRef) -> tuple[int, int]:
     return image.width, image.height
-
-
-def references_in(attempt: Attempt, record: RunRecord) -> list[UsedReference]:
-    """What an image was drawn with, and what the image was drawn with that it changes."""
-    changes = record.revision and any(one.selected_by == "parent_run" for one in attempt.references)
-    return [*attempt.references, *(record.revision.references if record.revision and changes else ())]

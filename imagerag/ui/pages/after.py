@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from imagerag.agent.errors import UnknownRunError, UsageError
@@ -17,8 +17,9 @@ from imagerag.formatting.html.templating import POLICY
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.reports import step_text
 from imagerag.reports.html import trace
-from imagerag.ui.rendering import LinkedImages, page, texts_of
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.estimates import estimate_part
+from imagerag.ui.rendering import LinkedImages, page
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 from imagerag.ui.state import UiState
 from imagerag.ui.steering import ContinueRequest, ForkRequest, continue_options, fork_changes
 
@@ -35,7 +36,8 @@ async def after_values(state: UiState, record: RunRecord) -> dict[str, Any]:
         with suppress(UnknownRunError):
             parent = await runs.get(record.parent_run.run_id)
     children = await runs.list(CHILDREN, parent_run=record.run_id)
-    return {"parent": parent, "children": children, "used": used_references(record)}
+    entry = await state.rag.dependencies.runs.get(record.run_id)
+    return {"parent": parent, "children": children, "used": used_references(record), "entry": entry}
 
 
 def used_references(record: RunRecord) -> list[UsedReference]:
@@ -90,7 +92,7 @@ async def estimate_continue(request: Request) -> Response:
     """What continuing can cost, before it is begun."""
     body, state = await read_json(request, ContinueRequest), state_of(request)
     estimate = await state.rag.runs.estimate_continue(_run_id(request), **continue_options(body, state))
-    return page(request, "estimate_line.html", estimate=estimate)
+    return estimate_part(request, estimate)
 
 
 @as_answer
@@ -109,9 +111,7 @@ async def estimate_fork(request: Request) -> Response:
     """What a fork can cost, before it is begun."""
     body, state = await read_json(request, ForkRequest), state_of(request)
     changes = await _changes(request, body)
-    return page(
-        request, "estimate_line.html", estimate=await state.rag.runs.estimate_replay(_run_id(request), **changes)
-    )
+    return estimate_part(request, await state.rag.runs.estimate_replay(_run_id(request), **changes))
 
 
 @as_answer
@@ -132,6 +132,14 @@ async def get_report(request: Request) -> Response:
     if "download" in request.query_params:
         headers |= _as_file(f"{record.run_id}.html")
     return HTMLResponse(await state_of(request).rag.runs.report(record), headers=headers)
+
+
+@as_answer
+async def get_zip(request: Request) -> Response:
+    """Everything of the run, as an archive that is written while it is read."""
+    record = await _record(request)
+    chunks = state_of(request).rag.runs.stream_zip(record)
+    return StreamingResponse(chunks, media_type="application/zip", headers=_as_file(f"{record.run_id}.zip"))
 
 
 @as_answer
@@ -195,6 +203,7 @@ ROUTES: Final = [
     Route("/runs/{run_id}/fork/estimate", estimate_fork, methods=["POST"]),
     Route("/runs/{run_id}/references", find_references),
     Route("/runs/{run_id}/report", get_report),
+    Route("/runs/{run_id}/zip", get_zip),
     Route("/runs/{run_id}/file", get_file),
     Route("/runs/{run_id}/sidecar", get_sidecar),
 ]

@@ -10,10 +10,12 @@ from starlette.routing import Route
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt
+from imagerag.formatting.numbers import percent
 from imagerag.reports.html.diff_page import brief
 from imagerag.reports.run_diff import text
-from imagerag.ui.rendering import LinkedImages, page, texts_of
-from imagerag.ui.requests import as_answer, state_of
+from imagerag.ui.pages.images import FOREVER
+from imagerag.ui.rendering import LinkedImages, page
+from imagerag.ui.requests import as_answer, state_of, texts_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,15 @@ async def compare_page(request: Request) -> Response:
     sides: dict[str, Any] = {"left": left, "right": right, "gallery": LinkedImages(library or "")}
     if "part" in query:
         return page(request, "compare_facts.html", **sides)
-    sides |= {"a": a, "b": b, "other": other, "shown": shown, "text": text, "brief": brief}
+    sides |= {
+        "a": a,
+        "b": b,
+        "other": other,
+        "shown": shown,
+        "lettered": [("A", a), ("B", b)][: 1 + other],
+        "text": text,
+        "brief": brief,
+    }
     return page(request, "compare.html", **sides, found=await runs.diff(a, b) if other else None)
 
 
@@ -57,4 +67,13 @@ def _side(shown: list[Shown], key: str, otherwise: int) -> Shown:
     return next((one for one in shown if one.key == key), shown[otherwise])
 
 
-ROUTES: Final = [Route("/compare", compare_page)]
+@as_answer
+async def difference_image(request: Request) -> Response:
+    """A picture of where two images differ, by their SHA-256; the header `x-difference` says how much of them."""
+    query = request.query_params
+    found = await state_of(request).rag.runs.image_difference(query.get("a", ""), query.get("b", ""))
+    headers = {**FOREVER, "x-difference": percent(found.share)}
+    return Response(found.image, media_type="image/png", headers=headers)
+
+
+ROUTES: Final = [Route("/compare", compare_page), Route("/compare/difference", difference_image)]

@@ -62,6 +62,12 @@ async def _image(request: Request, sha256: str, library: str, *, small: bool) ->
     return await image_bytes(rag, sha256, name)
 
 
+async def reduced_answer(data: bytes, side: int) -> Response:
+    """An image that is no run's or library's, reduced."""
+    reduced = await in_thread(_reduced, data, side, None, mask=False)
+    return Response(reduced, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
+
+
 def _reduced(data: bytes, side: int, region: Region | None, *, mask: bool) -> bytes:
     decoded = decode(data, side=side).image
     decoded.thumbnail((side, side), reducing_gap=2.0)

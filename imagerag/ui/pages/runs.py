@@ -12,8 +12,8 @@ from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.types import Outcome
 from imagerag.formatting.messages import invalid
 from imagerag.formatting.numbers import size_of_bytes
-from imagerag.ui.rendering import page, texts_of
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.rendering import page
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 
 SHOWN: Final = 60
 """Runs that are listed at a time; the page asks for more as it is scrolled."""
@@ -40,6 +40,7 @@ class RunFilters(BaseModel):
     until: date | None = None
     min_cost: float | None = Field(default=None, ge=0)
     max_cost: float | None = Field(default=None, ge=0)
+    favourite: bool = False
     after: str | None = None
 
     @classmethod
@@ -58,6 +59,8 @@ class RunFilters(BaseModel):
     def criteria(self) -> dict[str, Any]:
         """The filters as `rag.runs.list` takes them, without the place in the list."""
         criteria = self.model_dump(include={"text", "library", "min_cost", "max_cost"}, exclude_none=True)
+        if self.favourite:
+            criteria["favourite"] = True
         if self.standing:
             criteria["outcome" if self.standing in OUTCOMES else "status"] = self.standing
         if self.since:
@@ -86,7 +89,7 @@ async def runs_page(request: Request) -> Response:
     if "part" in request.query_params:
         return page(request, "runs_rows.html", **values)
     values |= {"count": await rag.runs.count(**filters.criteria), "libraries": await rag.libraries.list()}
-    shown = {"filters": filters, "standings": STANDINGS, "error": error}
+    shown: dict[str, Any] = {"filters": filters, "standings": STANDINGS, "error": error}
     return page(request, "runs.html", **values, **shown)
 
 
@@ -131,8 +134,26 @@ async def remove_runs(request: Request) -> Response:
     })  # fmt: skip
 
 
+class MarkRequest(BaseModel):
+    """Runs that become favourites, or are none any more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs: list[str] = Field(min_length=1, max_length=1000)
+    favourite: bool
+
+
+@as_answer
+async def mark_runs(request: Request) -> Response:
+    """Make runs favourites, or no favourites any more."""
+    body = await read_json(request, MarkRequest)
+    entries = await state_of(request).rag.runs.mark(*body.runs, favourite=body.favourite)
+    return JSONResponse({"runs": [entry.run_id for entry in entries], "favourite": body.favourite})
+
+
 ROUTES: Final = [
     Route("/runs", runs_page),
+    Route("/runs/mark", mark_runs, methods=["POST"]),
     Route("/runs/remove", remove_runs, methods=["POST"]),
     Route("/runs/{run_id}/image", run_image),
 ]

@@ -1,12 +1,12 @@
 // What a finished run offers: forms that open when they are wanted, what they can cost, and the removal of the run.
 import { attempt, request } from "./app.js";
+import { showEstimate } from "./estimate.js";
+import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
 
-const texts = JSON.parse(document.getElementById("after-texts").textContent);
 const page = document.getElementById("run");
 const address = `/runs/${encodeURIComponent(page.dataset.run)}`;
 const NUMBERS = new Set(["more_rounds", "seed", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s", "step"]);
-const waiting = new WeakMap();
 
 const fragment = (html) => [...new DOMParser().parseFromString(html, "text/html").body.childNodes];
 
@@ -29,25 +29,8 @@ function bodyOf(form) {
 
 /** What the next click can cost, beside the button; what cannot be is said there too, and the button rests. */
 async function reckon(form) {
-  waiting.get(form)?.abort();
-  const asking = new AbortController();
-  waiting.set(form, asking);
-  const place = form.querySelector(".estimate");
-  const wrong = form.querySelector(".begin + .error");
-  const button = form.querySelector("[type=submit]");
-  if (!place.hasChildNodes()) place.textContent = texts.reckoning;
-  try {
-    const html = await request(`${address}/${form.dataset.kind}/estimate`, { method: "POST", body: bodyOf(form), signal: asking.signal });
-    place.replaceChildren(...fragment(html));
-    wrong.hidden = true;
-    button.disabled = false;
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    place.replaceChildren();
-    wrong.textContent = error.message;
-    wrong.hidden = false;
-    button.disabled = true;
-  }
+  const said = await showEstimate(form.querySelector(".estimate"), `${address}/${form.dataset.kind}/estimate`, bodyOf(form));
+  form.querySelector("[type=submit]").disabled = !said;
 }
 
 function later(form, work) {
@@ -125,3 +108,5 @@ page.addEventListener("click", async ({ target }) => {
     if (removed.length) location.assign("/runs");
   }
 });
+
+letMark(page);

@@ -11,6 +11,7 @@ const picks = { left: $("left-pick"), right: $("right-pick") };
 const MODES = ["slider", "difference", "side", "fade"];
 const view = new View(stage, [$("left"), $("right"), $("difference")], (scale) => { $("zoom-now").textContent = `${Math.round(100 * scale)} %`; });
 let asking = new AbortController();
+let measuring = new AbortController();
 
 const mode = () => stage.dataset.mode;
 const modeInput = (name) => document.querySelector(`#modes [value=${name}]`);
@@ -33,13 +34,30 @@ async function show() {
     showImage($(side), option.dataset.image);
     $(side).alt = $(`${side}-tag`).textContent = option.textContent;
   }
-  const [a, b] = ["left", "right"].map((side) => picks[side].selectedOptions[0].dataset.image.split("/").pop());
-  showImage($("difference"), `/compare/difference?${new URLSearchParams({ a, b })}`);
+  showDifference();
   history.replaceState(null, "", `/compare?${query()}`);
   asking.abort();
   asking = new AbortController();
   const facts = await attempt(null, () => request(`/compare?${query()}&part=1`, { signal: asking.signal }));
   if (facts !== undefined) replace($("compared-facts"), facts);
+}
+
+/** Where the two differ, and how much of them does. */
+async function showDifference() {
+  const [a, b] = ["left", "right"].map((side) => picks[side].selectedOptions[0].dataset.image.split("/").pop());
+  measuring.abort();
+  measuring = new AbortController();
+  const differ = $("differ");
+  differ.textContent = texts.measuring;
+  try {
+    const answer = await fetch(`/compare/difference?${new URLSearchParams({ a, b })}`, { signal: measuring.signal });
+    if (!answer.ok) throw new Error((await answer.json()).message);
+    URL.revokeObjectURL($("difference").src);
+    showImage($("difference"), URL.createObjectURL(await answer.blob()));
+    differ.textContent = texts.differ.replace("{share}", answer.headers.get("x-difference"));
+  } catch (error) {
+    if (error.name !== "AbortError") differ.textContent = error.message;
+  }
 }
 
 function showMode(name) {

@@ -1,12 +1,15 @@
 // The list of runs: filters that act at once, rows that follow as it is scrolled, and several runs picked.
-import { attempt, request, text as commonText } from "./app.js";
+import { attempt, request } from "./app.js";
+import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
+import { followRows } from "./rows.js";
 
 const texts = JSON.parse(document.getElementById("runs-texts").textContent);
 const filters = document.getElementById("filters");
 const listed = document.getElementById("listed");
 const bar = document.getElementById("picked");
 const compare = document.getElementById("compare");
+const watch = followRows(listed);
 let waiting;
 let asking = new AbortController();
 
@@ -44,41 +47,7 @@ filters.addEventListener("submit", (event) => {
   filter();
 });
 
-async function follow(link) {
-  if (link.dataset.asked) return;
-  link.dataset.asked = "1";
-  const address = new URL(link.href);
-  address.searchParams.set("part", "1");
-  const html = await attempt(null, () => request(address.pathname + address.search));
-  delete link.dataset.asked;
-  if (html === undefined) return;
-  const fresh = new DOMParser().parseFromString(`<ul>${html}</ul>`, "text/html").querySelector("ul");
-  link.closest("li").replaceWith(...fresh.childNodes);
-  watch();
-}
-
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) follow(entry.target);
-}, { rootMargin: "800px" });
-
-function watch() {
-  seen.disconnect();
-  const link = listed.querySelector("[data-more]");
-  if (link) seen.observe(link);
-}
-
-listed.addEventListener("click", (event) => {
-  const link = event.target.closest("[data-more]");
-  if (!link) return;
-  event.preventDefault();
-  follow(link);
-});
 listed.addEventListener("change", showPicked);
-listed.addEventListener("error", ({ target }) => {
-  if (target.nodeName !== "IMG") return;
-  const gone = Object.assign(document.createElement("span"), { className: "gone", textContent: commonText("image_gone") });
-  target.replaceWith(gone);
-}, true);
 
 compare.addEventListener("click", () => {
   // The older one first: the list has the newest on top.
@@ -95,4 +64,4 @@ document.getElementById("remove").addEventListener("click", async ({ target }) =
 });
 
 showPicked();
-watch();
+letMark(listed);

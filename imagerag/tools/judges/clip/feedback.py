@@ -52,10 +52,22 @@ def revise(prompt: str, feedback: Sequence[str]) -> RevisedChecklist:
     points: list[list[Requirement]] = []
     for words in feedback:
         changed, results = _change(words)
-        for earlier in [own, *points]:
-            earlier[:] = [one for one in earlier if not (changed and _noun(one.text) == changed)]
+        for earlier in [own, *points] if changed else ():
+            earlier[:] = [left for one in earlier if (left := _without(one, changed)) is not None]
         points.append(list(results))
     return RevisedChecklist(tuple(own), tuple(map(tuple, points)))
+
+
+def _without(requirement: Requirement, noun: str) -> Requirement | None:
+    """A requirement without what it says of a thing that is changed; None if it is about this thing."""
+    if _noun(requirement.text) == noun:
+        return None
+    words: list[str] = []
+    for word in requirement.text.split():
+        while _noun(word) == noun and words and words[-1].lower() in ADJECTIVES:
+            words.pop()
+        words.append(word)
+    return requirement.model_copy(update={"text": " ".join(words)})
 
 
 def _change(feedback: str) -> tuple[str, tuple[Requirement, ...]]:
