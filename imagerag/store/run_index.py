@@ -127,7 +127,7 @@ class RunIndex:
             calls=calls,
             parent_run=parent_run,
             image=image,
-            **({} if created is None else {"created": created}),
+            created=created or _now(),
         )
         async with self._writing.use() as grouped:
             await grouped.write(partial(upsert_row, grouped.connection, entry))

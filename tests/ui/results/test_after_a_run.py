@@ -63,6 +63,7 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
         pass
     assert (await answer.value).status == 200
     assert {"exclude_images": [used], "add_images": [added], "seed": 7}.items() <= sent[-1].items()
+    await expect(form.locator(".estimate:not([aria-busy])")).to_be_visible()
     assert await serious_findings(browser_page) == []
 
 
@@ -79,8 +80,8 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     other = panel.locator("[data-reference]").nth(1)
     await other.check()
     chosen = await other.get_attribute("data-reference")
+    await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     assert await serious_findings(browser_page) == []
-    await expect(panel.locator(".estimate")).to_contain_text("At most")
     await panel.get_by_role("button", name="Fork", exact=True).click()
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
     await expect(browser_page.locator("#after")).to_be_visible()
