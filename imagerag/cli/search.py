@@ -18,9 +18,10 @@ from imagerag.cli.options import (
     threshold_option,
 )
 from imagerag.cli.output_files import apart, overwrite_option, page_of, sheet_of
-from imagerag.cli.search_results import document, result_lines, term_lines, threshold_of
+from imagerag.cli.search_results import result_lines, term_lines
 from imagerag.cli.terminal.output import dim, say, say_all, say_json, warning_lines
 from imagerag.client.client import ImageRAG
+from imagerag.client.search_document import document, threshold_of
 from imagerag.formatting.messages import searched_with
 
 if TYPE_CHECKING:

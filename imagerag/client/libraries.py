@@ -11,7 +11,9 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.caption_embedder import caption_embedder as named_encoder
 from imagerag.client.caption_embedder import use_caption_embedder
+from imagerag.client.library_browsing import LibraryBrowsing
 from imagerag.client.library_maintenance import LibraryMaintenance
+from imagerag.client.library_uploads import LibraryUploads
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.client.web_references import WebReferences
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class LibrariesAPI(LibraryMaintenance, WebReferences):
+class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebReferences):
     """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
 
     async def index(

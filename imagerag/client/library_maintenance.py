@@ -180,8 +180,8 @@ class LibraryMaintenance(LibraryMigration):
             await self.remove(*(one.id for group in duplicates.groups for one in group.others), library=opened.name)
         return duplicates
 
-    async def stats(self, library: str | None = None) -> "LibraryStatistics":
-        """Count and measure what a library holds: texts, formats, dates, licences, disk use, similar images.
+    async def stats(self, library: str | None = None, *, worst: int = 5) -> "LibraryStatistics":
+        """Count and measure what a library holds; `worst` captions of 1,000 are listed, the furthest from their images.
 
         Raises:
             UnknownLibraryError: there is none of that name.
@@ -189,7 +189,7 @@ class LibraryMaintenance(LibraryMigration):
         """
         from imagerag.store.library.maintenance.statistics import library_statistics
 
-        return await library_statistics(await self.open(library))
+        return await library_statistics(await self.open(library), worst=worst)
 
     async def export(
         self,

@@ -76,6 +76,19 @@ class InputPolicy:
             raise UsageError(f"{source[:200]!r} is not an image ({READ})")
         return data
 
+    def folder(self, source: str) -> Path:
+        """A folder that was named by a path, absolute or relative to a root, with every link followed. Blocks.
+
+        Raises:
+            UsageError: not allowed, or no folder.
+        """
+        if not self.roots:
+            raise UsageError("no folder is read here: none was allowed (the server's --root DIR allows one)")
+        root, inside = self._resolve(source)
+        if not (root / inside).is_dir():
+            raise UsageError(f"{source[:200]!r} is not a folder")
+        return root / inside
+
     async def _fetch(self, url: str) -> bytes:
         from imagerag.tools.url_fetcher import Fetcher
 

@@ -12,14 +12,34 @@ from starlette.routing import Route
 
 from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
-from imagerag.ui.pages import after, batches, compare, draw, evaluations, images, library, login, pick, run, runs
+from imagerag.ui.pages import (
+    after,
+    batches,
+    compare,
+    draw,
+    evaluations,
+    images,
+    library,
+    library_adding,
+    library_grid,
+    library_image,
+    library_upkeep,
+    login,
+    pick,
+    picture,
+    run,
+    runs,
+)
 from imagerag.ui.rendering import page, static_file
 from imagerag.ui.state import UiState
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PAGES: Final = (draw, pick, runs, after, run, compare, batches, evaluations, library, images, login)
+PAGES: Final = (
+    draw, pick, picture, runs, after, run, compare, batches, evaluations, library_adding, library_grid, library_image,
+    library_upkeep, library, images, login,
+)  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 
 
@@ -30,6 +50,7 @@ def make_app(state: UiState) -> "ASGIApp":
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         await state.tasks.close()
+        await state.library_tasks.close()
 
     app = Starlette(
         routes=[*(route for module in PAGES for route in module.ROUTES), Route("/static/{name}", get_static)],

@@ -19,4 +19,6 @@ async def image_bytes(rag: ImageRAG, sha256: str, library: str = "") -> bytes:
     except BlobError:
         if not library:
             raise
+    if library in await rag.libraries.list():  # without its encoder
+        return await rag.libraries.image_bytes(sha256, library)
     return await (await rag.dependencies.library(library)).image_bytes(sha256)

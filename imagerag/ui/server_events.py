@@ -47,7 +47,7 @@ async def _of_task(task: RunTask) -> AsyncIterator[Event]:
         if progress is None:
             yield _event("change", changes=changes)
         else:
-            image = f"/images/{progress.image.sha256}?side=1024" if progress.image else None
+            image = f"/images/{task.partial.sha256}?side=1024" if task.partial else None
             yield _event("progress", changes=changes, step=progress.step, of=progress.of, image=image)
 
 

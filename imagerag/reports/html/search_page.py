@@ -26,17 +26,24 @@ def search_page(document: "SearchDocument", load: Load) -> str:
     Args:
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
     """
+    rows = [
+        (one, _image(one, load), _link(one), *bar) for one, bar in zip(document.results, bars(document), strict=True)
+    ]
+    return render(TEMPLATES, "search.html", found=document, shown=rows, words=words)
+
+
+def bars(document: "SearchDocument") -> "list[tuple[str | None, str | None]]":
+    """How long each result's bar is, and where its threshold is on it, as CSS lengths; None where there is none."""
     limits = [words.limit_of(document, one) for one in document.results]
     low, high = similarity_span([*(words.cosine_of(document, one) for one in document.results), *limits])
 
     def along(value: float | None) -> str | None:
         return None if value is None else f"{100 * max(0.0, min(1.0, (value - low) / (high - low))):.1f}%"
 
-    rows = [
-        (one, _image(one, load), _link(one), along(words.cosine_of(document, one)), along(limit))
+    return [
+        (along(words.cosine_of(document, one)), along(limit))
         for one, limit in zip(document.results, limits, strict=True)
     ]
-    return render(TEMPLATES, "search.html", found=document, shown=rows, words=words)
 
 
 def _image(one: "SearchResult", load: Load) -> str | None:

@@ -1,19 +1,90 @@
-"""`/library`: the images of a library."""
+"""`/library` and `/library/NAME`: the libraries, and one of them with its images, search and adding."""
 
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.formatting.interface_terms import as_commands
+from imagerag.store.library.names import is_snapshot
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import as_answer, state_of
+from imagerag.ui.requests import as_answer, read_json, state_of
+
+
+class LibraryRequest(BaseModel):
+    """A library that is to be made.
+
+    Attributes:
+        embedder: spec of its encoder; empty is the default.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    embedder: str = ""
+
+
+def address_of(library: str) -> str:
+    """The address of a library's page."""
+    return f"/library/{quote(library, safe='')}"
+
+
+def can_change(library: str) -> bool:
+    """Whether a library is neither a snapshot nor the built-in catalogue."""
+    return library != BUILT_IN_LIBRARY and not is_snapshot(library)
 
 
 @as_answer
-async def library_page(request: Request) -> Response:
+async def libraries_page(request: Request) -> Response:
     """The libraries."""
-    return page(request, "library.html", libraries=await state_of(request).rag.libraries.list())
+    rag = state_of(request).rag
+    summaries = await rag.libraries.summaries()
+    return page(request, "libraries.html", summaries=summaries, settings=rag.settings, address_of=address_of,
+                as_commands=as_commands)  # fmt: skip
 
 
-ROUTES: Final = [Route("/library", library_page)]
+@as_answer
+async def make_library(request: Request) -> Response:
+    """Make an empty library."""
+    body, libraries = await read_json(request, LibraryRequest), state_of(request).rag.libraries
+    if body.name in await libraries.list():
+        raise UsageError(f"there is a library {body.name!r} already")
+    if body.name == BUILT_IN_LIBRARY or not body.name.strip():
+        raise UsageError("give it another name")
+    await libraries.open(body.name, embedder=body.embedder or None, create=True)
+    return JSONResponse({"name": body.name, "address": address_of(body.name)}, 201)
+
+
+async def library_page(request: Request) -> Response:
+    """One library."""
+    try:
+        return page(request, "library.html", **await library_values(request, disk=False))
+    except ImageRAGError as error:
+        return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
+
+
+async def library_values(request: Request, *, disk: bool) -> dict[str, Any]:
+    """What every page of a library shows; `disk` measures what it takes, which reads its folder."""
+    state, name = state_of(request), request.path_params["name"]
+    summary = await state.rag.libraries.summary(name, disk=disk)
+    return {
+        "summary": summary,
+        "address": address_of(summary.name),
+        "can_change": can_change(summary.name),
+        "tasks": state.library_tasks.of_library(summary.name),
+        "roots": state.inputs.roots,
+        "query": request.query_params,
+        "as_commands": as_commands,
+    }
+
+
+ROUTES: Final = [
+    Route("/library", libraries_page),
+    Route("/library", make_library, methods=["POST"]),
+    Route("/library/{name}", library_page),
+]

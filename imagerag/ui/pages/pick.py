@@ -21,7 +21,7 @@ SUGGESTED: Final = 200
 @as_answer
 async def pick_of_library(request: Request) -> Response:
     """Images of a library: those most similar to `text`, or some of them."""
-    from imagerag.agent.ports import EVERYTHING
+    from imagerag.agent.ports import Filter
 
     state, name = state_of(request), request.query_params.get("library", "")
     text = request.query_params.get("text", "").strip()[:400]
@@ -30,7 +30,7 @@ async def pick_of_library(request: Request) -> Response:
     if text:
         images = [(hit.image, hit.title or hit.caption) for hit in await libraries.search(text, library=name, k=SHOWN)]
     else:
-        rows, _ = await (await libraries.open(name)).listed(filter=EVERYTHING, limit=SHOWN)
+        rows, _ = await (await libraries.open(name)).listed(filter=Filter(), limit=SHOWN)
         images = [(row.image, row.title or row.caption) for row in rows]
     return page(request, "pick.html", images=images, library=name, gallery=LinkedImages(name))
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from imagerag.agent.ports import Hit, SearchTerm
 from imagerag.agent.types import ImageRef
-from imagerag.cli.search_results import document as search_document
 from imagerag.client.client import ImageRAG
+from imagerag.client.search_document import document as search_document
 from imagerag.client.search_results import Hits
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library_metadata import read_library_metadata

@@ -24,7 +24,8 @@ COMPARED: Final = 20_000
 """Images that are compared with all others at most, likewise."""
 
 BLOCK: Final = 256
-_WORST: Final = 5
+WORST: Final = 5
+"""Captions that are listed, unless it is said otherwise."""
 
 
 class CaptionSimilarity(FrozenModel):
@@ -127,8 +128,11 @@ COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "ta
                   "files", "size_bytes", *OCR_COLUMNS, "described_by", "description_confidence")  # fmt: skip
 
 
-async def library_statistics(library: Library) -> LibraryStatistics:
+async def library_statistics(library: Library, *, worst: int = WORST) -> LibraryStatistics:
     """Count the content of a library, and measure the similarities of its captions and images.
+
+    Args:
+        worst: captions that are listed, those that are furthest from their own images.
 
     Raises:
         BackendError: the encoder failed.
@@ -136,7 +140,7 @@ async def library_statistics(library: Library) -> LibraryStatistics:
     counts = await library.table.read(lambda: _counted(library))
     return counts.model_copy(
         update={
-            "caption_similarity": await _caption_similarity(library),
+            "caption_similarity": await _caption_similarity(library, worst),
             "near_duplicates": await library.table.read(lambda: _near_duplicates(library)),
         }
     )
@@ -210,7 +214,7 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
     return (ordered[0], ordered[len(ordered) // 2], ordered[-1]) if ordered else None
 
 
-async def _caption_similarity(library: Library) -> CaptionStatistics | None:
+async def _caption_similarity(library: Library, worst: int) -> CaptionStatistics | None:
     measured = library.metadata.threshold
     columns = await library.table.read(lambda: read_columns(library.table.lance))
     ids = captioned(columns)["id"][:CAPTIONS].to_pylist()
@@ -230,7 +234,7 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
         reject_rate=measured.reject_rate,
         worst=tuple(
             CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)
-            for similarity, one in ranked[:_WORST]
+            for similarity, one in ranked[:worst]
         ),
     )
 

@@ -1,0 +1,53 @@
+// The words of the library's pages, and a dialog that asks before something is done.
+const texts = JSON.parse(document.getElementById("library-texts")?.textContent ?? "{}");
+
+/** The text of a key of `library`, its {placeholders} filled; with `n`, the form for that number. */
+export function text(key, values = {}) {
+  const form = values.n === 1 ? ".one" : ".other";
+  const found = texts[key + form] ?? texts[key] ?? key;
+  return found.replace(/\{(\w+)(:,)?\}/g, (_, name, grouped) => {
+    const value = values[name] ?? "";
+    return grouped || typeof value === "number" ? Number(value).toLocaleString(document.documentElement.lang) : value;
+  });
+}
+
+/** Make an element: `make("p", {className: "mute"}, "text", child)`. */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** Ask before something is done. Resolves to true, or to what was typed where a name has to be; false where not.
+ * `html` is markup of this server. */
+export function ask({ title, body, yes, cancel, html = "", typed = "" }) {
+  const input = make("input", { autocomplete: "off", spellcheck: false });
+  const accept = make("button", { type: "submit", className: "bad", value: "yes" }, yes);
+  const form = make("form", { method: "dialog" },
+    make("h2", { id: "dialog-title" }, title), make("p", {}, body));
+  if (html) {
+    const shown = make("ul", { className: "preview" });
+    shown.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+    form.append(shown);
+  }
+  if (typed) {
+    input.setAttribute("aria-labelledby", "dialog-title");
+    accept.disabled = true;
+    input.addEventListener("input", () => { accept.disabled = input.value.trim() !== typed; });
+    form.append(input);
+  }
+  const refuse = make("button", { type: "button" }, cancel);
+  form.append(make("p", { className: "actions" }, accept, refuse));
+  const dialog = make("dialog", {}, form);
+  dialog.setAttribute("aria-labelledby", "dialog-title");
+  document.body.append(dialog);
+  refuse.addEventListener("click", () => dialog.close());
+  dialog.showModal();
+  (typed ? input : refuse).focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes" ? input.value.trim() || true : false);
+    });
+  });
+}
