@@ -78,7 +78,8 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     assert await panel.get_by_label("From step").input_value() == str(redraw)
     await panel.get_by_text("Other references", exact=True).click()
     other = panel.locator("[data-reference]").nth(1)
-    await other.check()
+    async with browser_page.expect_response(lambda answer: answer.url.endswith("/fork/estimate")):
+        await other.check()
     chosen = await other.get_attribute("data-reference")
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     assert await serious_findings(browser_page) == []
