@@ -36,6 +36,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "library snapshot restore": ("--yes",),
     "library export": ("--format", "folder"),
     "runs save": ("--out", "{root}/saved"),
+    "runs mark": ("--favourite",),
     "runs remove": ("--yes",),
     "runs prune": ("--keep", "1", "--yes"),
     "resume": ("--select", "1"),

@@ -4,6 +4,7 @@ from functools import partial
 
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.feedback import requested
 from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import Judge, Preference
 from imagerag.agent.sent_images import ImageParts
@@ -22,7 +23,7 @@ async def preferred_attempt(
     equals = best_attempts(state.get("attempts") or [])
     best = equals[0] if equals else None
     for rival in equals[1:] if compare else ():
-        if best and await _prefers(judge, parts, calls, state["prompt"], rival, best):
+        if best and await _prefers(judge, parts, calls, requested(state), rival, best):
             best = rival
     return best
 

@@ -8,6 +8,7 @@ from typing import Any
 from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import UnreadableImageError, UsageError
+from imagerag.agent.feedback import requested
 from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
 from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart, capabilities_of
 from imagerag.agent.prompts import reference_prompt
@@ -19,6 +20,7 @@ from imagerag.agent.types import (
     ImageRef,
     NamedSize,
     Progress,
+    Revision,
     RunConfig,
     SamplingParams,
     Size,
@@ -63,7 +65,7 @@ class ImageGeneration:
             RefusalError, BackendError, BudgetExceededError, ReplayMissError: as `draw`.
         """
         attempts = state.get("attempts") or []
-        prompt = reference_prompt(self.generator.template, state["prompt"], references)
+        prompt = reference_prompt(self.generator.template, _instruction(state, references), references)
         variation = SamplingParams(seed=self._seed(attempts, references))
         generated = await self.draw(calls, prompt, references, variation)
         return Attempt(
@@ -199,3 +201,10 @@ class ImageGeneration:
             return unread
         where = await self.blobs.keep(unread.data)
         return UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)
+
+
+def _instruction(state: RunState, references: Sequence[UsedReference]) -> str:
+    """What to draw; where an image of an earlier run is changed, what to change in it."""
+    revision = state.get("revision")
+    changes = revision and any(one.selected_by == "parent_run" for one in references)
+    return Revision.model_validate(revision).instruction if changes else requested(state)

@@ -57,7 +57,8 @@ def concept_of(requirement: Requirement, caption: str | None = None) -> Concept 
     """The search text for a requirement that is not met; None where no image of a library can help."""
     if requirement.image is not None or requirement.kind == "kept":
         return None
-    return Concept(text=requirement.text, kind=requirement.kind, caption=caption)
+    kind = "content" if requirement.kind == "feedback" else requirement.kind
+    return Concept(text=requirement.text, kind=kind, caption=caption)
 
 
 def only_comparisons_fail(verdict: Verdict) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from imagerag.agent import sent_images
+from imagerag.agent.feedback import feedback_requirements
 from imagerag.agent.intents import Likeness, fixed_requirements
 from imagerag.agent.ports import ImagePart, Judge, capabilities_of
 from imagerag.agent.state import RunState
@@ -75,9 +76,13 @@ def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: L
     return list(attempt.references) or sent_images.subjects_of(state, likeness)
 
 
-def fixed_for_judge(judge: object, references: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-    """The comparisons with what was sent, for a judge that sees it."""
-    return fixed_requirements(references, attempt) if capabilities_of(judge).sees_references else ()
+def checklist_for_judge(
+    judge: object, state: RunState, references: Sequence[UsedReference], attempt: Attempt
+) -> list[Requirement]:
+    """The run's checklist, before the first critique the feedback; and for a judge that sees it, the comparisons with
+    what was sent."""
+    checklist = state.get("requirements") or feedback_requirements(judge, state)
+    return [*checklist, *(fixed_requirements(references, attempt) if capabilities_of(judge).sees_references else ())]
 
 
 def named_references(references: Sequence[UsedReference]) -> dict[str, Any]:

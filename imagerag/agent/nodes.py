@@ -16,10 +16,11 @@ from imagerag.agent.caption_language import language_argument
 from imagerag.agent.caption_writer import CaptionWriter
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, retries_counted
+from imagerag.agent.feedback import requested
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_check import check_images
-from imagerag.agent.judge_input import JudgeInput, abstention, fixed_for_judge, with_verdict
+from imagerag.agent.judge_input import JudgeInput, abstention, checklist_for_judge, with_verdict
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
@@ -83,25 +84,24 @@ class Nodes:
         The image of a continued run brings its verdict along, and is not judged again.
         """
         attempts, mode = state["attempts"], runtime.context.judge_mode
-        attempt, calls = attempts[-1], self._calls(state, runtime)
+        attempt, calls, request = attempts[-1], self._calls(state, runtime), requested(state)
         if attempt.verdict is not None:
             return {}
-        if not says_something(state["prompt"]):
+        if not says_something(request):
             unjudged = abstention(nothing_to_check(state["prompt"]))
             return {"attempts": with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
         judge_input = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
-        fixed = fixed_for_judge(self.judge, judge_input.shown, attempt)
-        requirements = [*(state.get("requirements") or []), *fixed]
+        requirements = checklist_for_judge(self.judge, state, judge_input.shown, attempt)
         language = language_argument(self.judge, getattr(self.library, "caption_language", ""))
         try:
             answer = await calls.execute_and_parse(
                 "judge.critique",
                 self.judge.identity,
                 Critique,
-                judge_input.of_critique(state["prompt"], requirements, mode) | language,
+                judge_input.of_critique(request, requirements, mode) | language,
                 lambda variation: self.judge.critique(
-                    state["prompt"],
+                    request,
                     judge_input.image,
                     subjects=judge_input.subjects,
                     requirements=requirements,
@@ -146,9 +146,9 @@ class Nodes:
                 "judge.missing_concepts",
                 self.judge.identity,
                 MissingConcepts,
-                judge_input.of_missing_concepts(state["prompt"], verdict),
+                judge_input.of_missing_concepts(requested(state), verdict),
                 lambda: self.judge.missing_concepts(
-                    state["prompt"],
+                    requested(state),
                     judge_input.image,
                     verdict=verdict,
                     variation=variation,
@@ -180,7 +180,7 @@ class Nodes:
             judge=self.judge,
             library=self.library,
             calls=calls,
-            prompt=state["prompt"],
+            prompt=requested(state),
             seen=judge_input,
             again=escalation.for_captions(state),
         )
@@ -225,7 +225,8 @@ class Nodes:
     async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
         searches = next_searches(state)
-        may_edit = can_edit(self.generator) and not state.get("subjects") and not state.get("initial_image")
+        own_images = state.get("subjects") or state.get("initial_image") or state.get("revision")
+        may_edit = can_edit(self.generator) and not own_images
         question = offered_candidates(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
         answer: Selection = interrupt(question, response_schema=Selection)
         # One who answers the graph itself, over HTTP, say, may answer anything.

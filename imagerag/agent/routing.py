@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from imagerag.agent.calls.costs import requests_made, spent
+from imagerag.agent.feedback import search_text
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.retrieval.escalation import may_ask_again
 from imagerag.agent.retrieval.web_search import bytes_of_round
@@ -89,7 +90,8 @@ def nothing_selected(state: RunState) -> Literal["generate", "finish"]:
 
 def used_prompt_fallback(state: RunState) -> Sends:
     """A search with the prompt itself."""
-    query = Query(concept=Concept(text=state["prompt"]), text=state["prompt"], by="prompt")
+    words = search_text(state)
+    query = Query(concept=Concept(text=words), text=words, by="prompt")
     return _searches(state, [query])
 
 
@@ -100,7 +102,7 @@ def awaiting_selection(state: RunState) -> bool:
 
 def searched_with_prompt(state: RunState) -> bool:
     """Whether this round searched with the prompt's own words already."""
-    return any(search.query.text == state["prompt"] for search in next_searches(state))
+    return any(search.query.text == search_text(state) for search in next_searches(state))
 
 
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:

@@ -18,6 +18,7 @@ from imagerag.agent.types import (
     Outcome,
     ParentRun,
     Requirement,
+    Revision,
     RunResult,
     RunSpec,
     Search,
@@ -51,7 +52,7 @@ class RunRecord(BaseModel):
         causes: why there was no usable reference, what is most worth changing first.
         image: the best attempt's.
         unresolved: what the best attempt still lacks, in few words.
-        references: what the best attempt was drawn with.
+        references: what the best attempt was drawn with, and the image of an earlier run that it changes.
         sources: what the generator's own model found on the web for the best attempt.
         calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
         cached_calls: how many answers of each role came from another run's journal, every vote counted.
@@ -63,6 +64,8 @@ class RunRecord(BaseModel):
         snapshots: of each snapshot of a library that it searched (`NAME@TAG`), the hash of what that held.
         parent_run: the run it started from, when it did.
         excluded_images: library images that are never used, by SHA-256; `kept_images` are sent every time.
+        feedback: what a person wanted changed in the images of earlier runs, oldest first.
+        revision: the image of an earlier run that was changed for it; None where it was drawn anew.
         warnings: what was likely to go wrong before the run began, and what to type instead.
         question: what the run waits to be told, while it is interrupted.
     """
@@ -100,6 +103,8 @@ class RunRecord(BaseModel):
     parent_run: ParentRun | None = None
     excluded_images: list[str] = Field(default_factory=list)
     kept_images: list[UsedReference] = Field(default_factory=list)
+    feedback: list[str] = Field(default_factory=list)
+    revision: Revision | None = None
     next_steps: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = None
@@ -176,7 +181,7 @@ def run_record(
         concepts=state.get("tracked_concepts") or [],
         searches=state.get("searches") or [],
         unresolved=describe_missing(best.verdict) if best else [],
-        references=list(best.references) if best else [],
+        references=references_within(best, state.get("revision")) if best else [],
         sources=list(best.sources) if best else [],
         calls=_request_counts(calls),
         cached_calls=_request_counts(calls, reused=True),
@@ -192,6 +197,8 @@ def run_record(
         parent_run=state.get("parent_run"),
         excluded_images=state.get("excluded_images") or [],
         kept_images=state.get("kept_images") or [],
+        feedback=state.get("feedback") or [],
+        revision=state.get("revision"),
         warnings=state.get("warnings") or [],
         question=question,
     )
@@ -209,6 +216,14 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
         return attempts[index]
     best = best_attempts(attempts)
     return best[0] if best else None
+
+
+def references_within(attempt: Attempt, revision: Revision | None) -> list[UsedReference]:
+    """What is in an image: what it was drawn with, and what the image was drawn with that it changes."""
+    sent = [reference.image.sha256 for reference in attempt.references]
+    if revision is None or revision.image.sha256 not in sent:
+        return list(attempt.references)
+    return [*attempt.references, *(one for one in revision.references if one.image.sha256 not in sent)]
 
 
 def _unpriced(call: ModelCall) -> bool:

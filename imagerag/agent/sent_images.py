@@ -14,7 +14,7 @@ from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
 from imagerag.agent.retrieval.search_queries import read_images
 from imagerag.agent.state import RunState
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Region, RunConfig, Subject, UsedReference
+from imagerag.agent.types import ImageRef, Region, Revision, RunConfig, Subject, UsedReference
 from imagerag.agent.types.runs import ReferenceCrop
 
 LARGE: Final = 0.5
@@ -119,8 +119,13 @@ def encoded_crop(data: bytes, region: Region) -> bytes:
 
 
 def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
-    """The user's own images, as references that are always sent; over HTTP they come as plain JSON."""
-    return [
+    """The user's own images, as references that are always sent; over HTTP they come as plain JSON.
+
+    An image of an earlier run that is changed after feedback comes first, in place of one to edit: it was made of that.
+    """
+    revision, subjects = state.get("revision"), map(Subject.model_validate, state.get("subjects") or [])
+    edited = [Revision.model_validate(revision).reference] if revision else []
+    return edited + [
         UsedReference(
             image=own.image,
             mask=own.mask,
@@ -134,7 +139,8 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
             licence=own.licence,
             web=own.web,
         )
-        for own in map(Subject.model_validate, state.get("subjects") or [])
+        for own in subjects
+        if not (edited and own.intent == "edit")
     ]
 
 

@@ -14,6 +14,7 @@ from imagerag.agent.types import (
     ParentRun,
     Query,
     Requirement,
+    Revision,
     RunResult,
     RunSpec,
     Search,
@@ -50,7 +51,8 @@ class RunInput(TypedDict):
 
     `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
     `parent_run` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
-    used (`excluded_images`), and references that go with every drawing (`kept_images`). `warnings` is what
+    used (`excluded_images`), and references that go with every drawing (`kept_images`). `feedback` is what they wanted
+    changed in earlier images, oldest first, and `revision` the image that this run changes for it. `warnings` is what
     was likely to go wrong before it began. `edit_library` names a library image (SHA-256) that is to be edited:
     it becomes one of the `subjects`, with that intent.
     """
@@ -64,6 +66,8 @@ class RunInput(TypedDict):
     parent_run: NotRequired[ParentRun | None]
     excluded_images: NotRequired[list[Sha256]]
     kept_images: NotRequired[list[UsedReference]]
+    feedback: NotRequired[list[str]]
+    revision: NotRequired[Revision | None]
     warnings: NotRequired[list[str]]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from imagerag.agent.feedback import MAX_FEEDBACK
 from imagerag.agent.types import parse_size
 from imagerag.agent.types.filters import MaybeFilter
 from imagerag.formatting.quoting import line
@@ -73,6 +74,7 @@ Text = BeforeValidator(_storable)
 Said = AfterValidator(_not_blank)
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), Said, Text]
 Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION), Said, Text]
+Feedback = Annotated[str, Field(min_length=1, max_length=MAX_FEEDBACK), Said, Text]
 Name = Annotated[str, Field(min_length=1, max_length=200), Said, Text]
 Label = Annotated[str, Field(max_length=200), Text]
 Source = Annotated[str, Field(min_length=1, max_length=4_096), Said, Text]

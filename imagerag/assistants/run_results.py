@@ -40,8 +40,8 @@ def wrong_state(status: Status, request: ContinueRun) -> str:
     answers = request.choose is not None or request.edit is not None
     if status == "interrupted" and not answers:
         return "waits for a choice: answer it with continue_run(run_id, choose=[numbers]) first"
-    if status == "running" and (request.steers or request.prompt is not None or answers):
+    if status == "running" and (request.steers or answers):
         return "was stopped before its end: resume it with continue_run(run_id) alone first"
     if status == "ended" and answers:
-        return "has ended and waits for no choice: steer it with exclude_images, keep_images, add_images or prompt"
+        return "has ended and waits for no choice: give feedback, exclude_images, keep_images, add_images or prompt"
     return ""

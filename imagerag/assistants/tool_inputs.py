@@ -10,15 +10,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
-    SHAPES,
     Deadline,
+    Feedback,
     ImageId,
     Label,
     Library,
@@ -33,11 +32,10 @@ from imagerag.assistants.argument_types import (
     RunId,
     Source,
     Tags,
+    Text,
     Where,
     parse_size_text,
 )
-from imagerag.formatting.messages import wrong
-from imagerag.formatting.quoting import line
 
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
@@ -171,6 +169,17 @@ class SearchReferences(Request):
         return self
 
 
+class AddImage(Request):
+    """Arguments of `add_image`."""
+
+    image: Source = Field(description="A file path, an address, or image://SHA256.")
+    library: Library = None
+    caption: Annotated[str, Field(max_length=2_000, description="What it shows, in the user's words."), Text] = ""
+    tags: Annotated[tuple[Name, ...], Field(max_length=16, description="Its tags.")] = ()
+    licence: Annotated[Label, Field(description="Such as CC0-1.0.")] = ""
+    author: Annotated[Label, Field(description="Who made it.")] = ""
+
+
 class ContinueRun(Request):
     """Arguments of `continue_run`."""
 
@@ -187,23 +196,22 @@ class ContinueRun(Request):
     exclude_images: Picks = Field(default=(), description="References never to use again: numbers or image ids.")
     keep_images: Picks = Field(default=(), description="References to keep: numbers or image ids.")
     add_images: Picks = Field(default=(), description="Library images to use, by image id.")
-    prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
+    feedback: Feedback | None = Field(default=None, description="What to change, in the user's words.")
+    prompt: Prompt | None = Field(default=None, description="Instead: a whole new prompt.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
 
     @model_validator(mode="after")
     def _choose_alone(self) -> Self:
-        if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
-            raise ValueError(
-                "choose goes alone: answer first, then continue with exclude_images, keep_images, add_images or prompt"
-            )
+        if (self.choose is not None or self.edit is not None) and self.steers:
+            raise ValueError("choose goes alone: answer first, then continue")
         return self
 
     @property
     def steers(self) -> bool:
-        """Whether it says anything about references."""
-        return bool(self.exclude_images or self.keep_images or self.add_images)
+        """Whether it says what is to be different."""
+        return bool(self.exclude_images or self.keep_images or self.add_images or self.feedback or self.prompt)
 
 
 class AskLibrary(Request):
@@ -235,6 +243,7 @@ TOOLS: Final[dict[str, type[Request]]] = {
     "generate_image": GenerateImage,
     "list_libraries": ListLibraries,
     "search_references": SearchReferences,
+    "add_image": AddImage,
     "continue_run": ContinueRun,
     "ask_library": AskLibrary,
     "view_image": ViewImage,
@@ -261,11 +270,14 @@ DESCRIPTIONS: Final = {
         "drawing, or to find images for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
         "id, its similarity, and whether a run would use it by itself."
     ),
+    "add_image": (
+        "Add an image to a library, so that runs find it. The user is asked first; where they cannot be asked, or say "
+        "no, nothing is added. The answer says whether a search for its caption finds it."
+    ),
     "continue_run": (
-        "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
-        "more rounds, without a reference that misled it, keeping one, using library images that search_references "
-        "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
-        "and resumes one that was stopped. Cheaper than anew."
+        "Go on from a run, in a new one that starts from its best image: a change to it (feedback), more rounds, "
+        "without a reference, keeping one, using images that search_references found, or a new prompt. Also answers "
+        "a run that waits for a choice (choose=[numbers]), and resumes one that was stopped."
     ),
     "ask_library": (
         "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "
@@ -279,24 +291,3 @@ DESCRIPTIONS: Final = {
     ),
 }
 """Descriptions of the tools, for a model."""
-
-
-def refusal(error: ValidationError) -> str:
-    """Problems of the arguments, in one line; values are not repeated, they can be anything."""
-    problems = []
-    for problem in error.errors(include_url=False):
-        place = line(".".join(str(part) for part in problem["loc"]), 60)
-        words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
-        problems.append(f"{place}: {words}" if place else words)
-    messages = list(dict.fromkeys(problems))
-    return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
-
-
-def _wrong(kind: str, message: str, value: object, context: Mapping[str, Any]) -> str:
-    if kind == "extra_forbidden":
-        return "there is no such argument"
-    if kind == "missing":
-        return "it is needed"
-    if kind == "string_pattern_mismatch":
-        return SHAPES[context["pattern"]]
-    return wrong(kind, message, value, context, repeat=False)

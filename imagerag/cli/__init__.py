@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "ask": ("ask", "Answer a question from a library, with citations."),
     "similarity": ("similarity", "Measure the similarity of an image and texts."),
     "library": ("library.group", "List, describe, calibrate and remove libraries."),
-    "runs": ("runs_group", "List, save, remove and prune runs."),
+    "runs": ("runs_group", "List, mark, save, remove and prune runs."),
     "show": ("runs", "Show what a run did, step by step."),
     "report": ("report", "Write a run as one HTML page."),
     "resume": ("runs", "Finish a run that was stopped, or answer one that waits."),

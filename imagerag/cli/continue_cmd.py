@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.options import limit_options, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
@@ -14,7 +15,9 @@ from imagerag.client.client import ImageRAG
 
 @click.command("continue")
 @click.argument("run")
+@click.option("--feedback", multiple=True, metavar="TEXT", help="What is to be different. It stays a requirement.")
 @click.option("--prompt", metavar="TEXT", help="New prompt.")
+@click.option("--seed", type=int, metavar="N", help="Draw anew with this seed.")
 @click.option(
     "--more-rounds",
     type=int,
@@ -32,20 +35,26 @@ from imagerag.client.client import ImageRAG
 @click.option("--keep-image", "keep_images", multiple=True, metavar="N|ID", help="Reference that is sent every time.")
 @click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
 @limit_options
+@keep_web_option
 @output_options
 @pass_globals
 def continue_command(
     globals_: Globals,
     /,
     run: str,
+    keep_web: bool,
     output: OutputOptions,
     **steering: Any,
 ) -> int:
-    """Start a new run from the result of RUN: more rounds, other references, another prompt.
+    """Start a new run from the result of RUN: more rounds, feedback, other references, another prompt or seed.
 
     RUN stays as it was. The new run begins with its best image and its findings. Name references by their number in
     `imagerag show RUN`, or by id (six characters are enough where RUN has seen the image). Use `imagerag resume` for a
     run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))
+    name = run_name(rag, run)
+    if keep_web:
+        check_run_keeps_web(rag, name)
+    delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
+    return follow_run(delivery, rag.runs.stream_continue(name, **steering))

@@ -55,7 +55,7 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
 
 
 def _kind(kind: str) -> str:
-    return dim(f" ({labels.KINDS[kind]})") if kind in ("likeness", "kept") else ""
+    return dim(f" ({labels.KINDS[kind]})") if kind in ("likeness", "kept", "feedback") else ""
 
 
 def attempt_lines(attempt: Attempt) -> list[str]:
@@ -104,13 +104,17 @@ def _page_lines(images: Sequence[UsedReference | Candidate], *, indent: int) -> 
 
 def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
-    name = reference.concept or "your image" if own else image_name(reference.title, reference.image.sha256)
+    unnamed = "the run before" if reference.selected_by == "parent_run" else "your image"
+    name = reference.concept or unnamed if own else image_name(reference.title, reference.image.sha256)
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
-    whose = "your own" if reference.selected_by == "given" else "the library's"
+    whose = _OWNERS.get(reference.selected_by, "the library's")
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
     licence = dim(short(licence_text(reference.licence), 44))
     return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, licence, dim(by)]
+
+
+_OWNERS: Final = {"given": "your own", "parent_run": "its image"}
 
 
 def query_title(query: Query) -> str:
@@ -204,6 +208,7 @@ def _spent(record: RunRecord) -> str:
 def run_header(record: RunRecord) -> list[str]:
     """The prompt of a run and its backends."""
     lines = [bold(line) for line in wrapped(short(record.prompt, 3 * columns()), columns())]
+    lines += [line for words in record.feedback for line in entry("feedback", f"“{words}”")]
     if record.setup:
         setup = record.setup
         parts = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"

@@ -13,6 +13,7 @@ from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
 from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.command_group import FullHelpGroup
+from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import image_option, json_option, moment_of, pass_globals, sheet_option
 from imagerag.cli.output_files import all_fresh, apart
@@ -43,6 +44,10 @@ MARK: Final = "↳"
 """Marks a run that comes from another one: a replay, or one that goes on from it."""
 
 
+STAR: Final = "★"
+"""Marks a favourite."""
+
+
 @click.group("runs", cls=FullHelpGroup, invoke_without_command=True)
 @click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="Number of runs.")
 @click.option(
@@ -59,10 +64,11 @@ MARK: Final = "↳"
 @click.option("--until", callback=moment_of, metavar="WHEN", help="Only runs before this time.")
 @click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at least this.")
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at most this.")
+@click.option("--favourite/--no-favourite", default=None, help="Only favourites, or only other runs.")
 @json_option
 @click.pass_context
 def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
-    """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation."""
+    """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation; ★ a favourite."""
     if ctx.invoked_subcommand is not None:
         return 0
     globals_ = ctx.ensure_object(Globals)
@@ -90,7 +96,7 @@ def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
         run_standing(entry),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
-        accent(MARK) if entry.parent_run else "",
+        accent((MARK if entry.parent_run else "") + (STAR if entry.favourite else "")),
         clean(entry.prompt),
     ]
 
@@ -218,6 +224,7 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 @click.argument("run")
 @click.option("--select", "choose", metavar="1,2|none", help="References to use in a run that waits, best first.")
 @click.option("--edit", metavar="N", help="Candidate to edit in a run that waits, instead of a new image.")
+@keep_web_option
 @output_options
 @pass_globals
 def resume_command(
@@ -226,6 +233,7 @@ def resume_command(
     run: str,
     choose: str | None,
     edit: str | None,
+    keep_web: bool,
     output: OutputOptions,
 ) -> int:
     """Finish RUN where it was stopped, or answer one that waits for a choice of references.
@@ -235,8 +243,10 @@ def resume_command(
     """
     choice = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    delivery = RunOutputs.from_options(rag, output)
     name = run_name(rag, run)
+    if keep_web:
+        check_run_keeps_web(rag, name)
+    delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
     waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and choice is None and edit is None else None
     return follow_run(delivery, rag.runs.stream_resume(name, choose=choice, edit=edit), waiting=waiting)
 

@@ -1,4 +1,4 @@
-"""`imagerag runs save`, `remove` and `prune`."""
+"""`imagerag runs mark`, `save`, `remove` and `prune`."""
 
 import asyncio
 import re
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from zipfile import ZipFile
 
 import click
 
@@ -22,6 +23,7 @@ from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
+    from imagerag.agent.run_record import RunRecord
     from imagerag.graphs.runs.removal import RunsRemoved
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -41,6 +43,28 @@ def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and how many bytes; remove nothing.")
+
+
+@click.command("mark")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN…")
+@click.option("--favourite/--no-favourite", default=True, help="Make them favourites, or not any more.")
+@json_option
+@pass_globals
+def mark_command(globals_: Globals, /, runs: tuple[str, ...], favourite: bool, as_json: bool) -> int:
+    """Make runs favourites: imagerag runs --favourite lists them, and imagerag runs prune leaves them.
+
+    The start of a run's id is enough, or "last".
+    """
+    rag = ImageRAG(home=globals_.home)
+    entries = rag.runs.mark_sync(*(run_name(rag, run) for run in runs), favourite=favourite)
+    if as_json:
+        from imagerag.schemas.runs import RunsDocument
+
+        say_json(RunsDocument(runs=list(entries)).as_json())
+    else:
+        state = "a favourite" if favourite else "no favourite"
+        say_all(f"run {entry.run_id} is {state}" for entry in entries)
+    return 0
 
 
 @click.command("remove")
@@ -69,6 +93,7 @@ def remove_command(globals_: Globals, /, runs: tuple[str, ...], dry_run: bool, y
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="Never the N newest; alone: all but those.")
 @click.option("--max-size", callback=size_of, metavar="SIZE", help="The oldest, until all runs take at most: 2GB.")
 @click.option("--unfinished", is_flag=True, help="Also runs that wait for a choice, or were stopped.")
+@click.option("--favourites", is_flag=True, help="Also favourites.")
 @dry_run_option
 @yes_option
 @json_option
@@ -80,14 +105,16 @@ def prune_command(
     keep: int | None,
     max_size: int | None,
     unfinished: bool,
+    favourites: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Delete old runs for good. Give at least one limit; several together take the runs that any is for.
 
-    Runs that have not ended stay, unless --unfinished is given, and those that are being made stay in any case. What
-    goes with a run is what imagerag runs remove deletes. A prune that was stopped is finished by the next one.
+    Runs that have not ended stay, unless --unfinished is given, and favourites, unless --favourites is; those that are
+    being made stay in any case. What goes with a run is what imagerag runs remove deletes. A prune that was stopped is
+    finished by the next one.
     """
     if older_than is None and keep is None and max_size is None:
         raise click.UsageError("say which runs: --older-than 30d, --keep 100 or --max-size 2GB")
@@ -95,7 +122,12 @@ def prune_command(
 
     def prune(*, dry: bool) -> "RunsRemoved":
         return rag.runs.prune_sync(
-            older_than=older_than, keep=keep, max_bytes=max_size, unfinished=unfinished, dry_run=dry
+            older_than=older_than,
+            keep=keep,
+            max_bytes=max_size,
+            unfinished=unfinished,
+            favourites=favourites,
+            dry_run=dry,
         )
 
     if not (dry_run or yes):
@@ -119,27 +151,35 @@ class _SaveCommand(click.Command):
 @click.command("save", cls=_SaveCommand)
 @click.argument("run")
 @overwrite_option
-@click.option("--out", metavar="DIR", help="The folder; it is made. By default one named as the run.")
+@click.option("--out", metavar="DIR|FILE.zip", help="The folder, or an archive. By default a folder named as the run.")
 @json_option
 @pass_globals
 def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool) -> int:
-    """Write RUN as a folder that stands alone: images, references with their credits, report, record.
+    """Write RUN as a folder or a ZIP archive that stands alone: images, references with credits, report, record.
 
     Every attempt's image has its sidecar beside it; references/ holds what was drawn with, credits.json whose it is.
     The start of a run's id is enough, or "last".
     """
     rag = ImageRAG(home=globals_.home)
     record = asyncio.run(rag.runs.get(run_name(rag, run)))
-    folder = Path(out or record.run_id).expanduser()
-    files = rag.runs.save_folder_sync(in_commands(record), folder, overwrite=allowed(click.get_current_context()))
+    place = Path(out or record.run_id).expanduser()
+    names = _save(rag, in_commands(record), place, overwrite=allowed(click.get_current_context()))
     if as_json:
         from imagerag.schemas.runs import RunSavedDocument
 
-        names = [str(file.relative_to(folder)) for file in files]
-        say_json(RunSavedDocument(run_id=record.run_id, path=str(folder), files=names).as_json())
+        say_json(RunSavedDocument(run_id=record.run_id, path=str(place), files=names).as_json())
     else:
-        say(f"run {record.run_id} is saved: {folder} ({count(len(files), 'file')})")
+        say(f"run {record.run_id} is saved: {place} ({count(len(names), 'file')})")
     return 0
+
+
+def _save(rag: ImageRAG, record: "RunRecord", place: Path, *, overwrite: bool) -> list[str]:
+    """Write a run into a folder, or an archive where the name ends in .zip, and give the names of its files."""
+    if place.suffix.lower() != ".zip":
+        files = rag.runs.save_folder_sync(record, place, overwrite=overwrite)
+        return [str(file.relative_to(place)) for file in files]
+    with ZipFile(rag.runs.save_zip_sync(record, place, overwrite=overwrite)) as archive:
+        return archive.namelist()
 
 
 def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) -> None:

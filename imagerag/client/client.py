@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Final, Literal, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
+    from imagerag.batch.batch_estimate import BatchEstimate
     from imagerag.batch.results import BatchResult
     from imagerag.batch.row_reader import Source
     from imagerag.client.libraries import LibrariesAPI
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
     from imagerag.tools.model_list import ListedModel
+
+_OPTIONS: Final = ("preset", "generator", "judge", "answerer", "embedder", "library", "reranker")
+"""Settings that a client with other options shares with the one it is made from."""
 
 
 class ImageRAG:
@@ -77,6 +81,24 @@ class ImageRAG:
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
+
+    def with_options(self, **options: str | None) -> "ImageRAG":
+        """The client of the same data directory and loaded models with other settings.
+
+        Args:
+            options: `preset`, `generator`, `judge`, `answerer`, `library`, `reranker`, as the constructor takes them.
+                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is.
+
+        Raises:
+            UsageError: an unknown preset or setting.
+        """
+        own = self.settings
+        same = {} if options.get("preset") else {name: getattr(own, name) for name in _OPTIONS}
+        given = {name: value for name, value in options.items() if value is not None}
+        client = object.__new__(type(self))
+        client._context = ClientContext(resolve(**{"home": own.home, **same, **given}), self._context)
+        client.runs = RunsAPI(client._context)
+        return client
 
     @cached_property
     def libraries(self) -> "LibrariesAPI":
@@ -211,6 +233,39 @@ class ImageRAG:
             async for result in results:
                 yield result
 
+    async def estimate_batch(
+        self,
+        source: "Source",
+        out: str | Path,
+        *,
+        resume: bool = False,
+        retry_failed: bool = False,
+        max_cost_usd: float | None = None,
+        allow_outside: bool = False,
+        **options: Unpack[BatchOptions],
+    ) -> "BatchEstimate":
+        """Upper bounds on the calls and cost of `batch` with these arguments, and the lines that cannot be run.
+
+        Nothing is run, paid or written.
+
+        Raises:
+            UsageError: an input, a folder or an option that cannot be.
+        """
+        from imagerag.batch.runner import BatchRunner
+
+        batch = BatchRunner(
+            self.settings,
+            self.dependencies,
+            source,
+            Path(out),
+            options=options,
+            resume=resume,
+            retry_failed=retry_failed,
+            max_cost_usd=max_cost_usd,
+            allow_outside=allow_outside,
+        )
+        return await batch.estimate()
+
     async def ask(
         self,
         question: str,
@@ -326,6 +381,7 @@ class ImageRAG:
 
     generate_sync = synchronous(generate)
     estimate_sync = synchronous(estimate)
+    estimate_batch_sync = synchronous(estimate_batch)
     batch_sync = synchronous_list(batch)
     ask_sync = synchronous(ask)
     workflow_sync = synchronous(workflow)

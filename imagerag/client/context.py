@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClientContext:
-    """Settings, and what is made from them when it is first used: the graph and the models load slowly."""
+    """Settings, and what is made from them when it is first used: the graph and the models load slowly.
+
+    Attributes:
+        base: another client's context, whose dependencies are shared.
+    """
 
     settings: Settings
+    base: "ClientContext | None" = None
 
     @cached_property
     def dependencies(self) -> "Dependencies":
@@ -24,7 +29,7 @@ class ClientContext:
         from imagerag.graphs.dependencies import Dependencies
         from imagerag.store.data_dir import DataDir
 
-        dependencies = Dependencies(DataDir.find(self.settings.home))
+        dependencies = self.base.dependencies if self.base else Dependencies(DataDir.find(self.settings.home))
         dependencies.name(*self.settings.specs)
         return dependencies
 

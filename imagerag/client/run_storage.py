@@ -1,22 +1,26 @@
-"""The part of `ImageRAG.runs` that saves and removes runs as a whole."""
+"""The part of `ImageRAG.runs` that saves, marks and removes runs as a whole."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.client.context import ClientContext
-from imagerag.client.synchronous import synchronous
+from imagerag.client.synchronous import synchronous, synchronous_list
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
     from imagerag.graphs.runs.removal import RunsRemoved
+    from imagerag.store.run_index import RunEntry
 
     Files = Sequence[Path]
+    Entries = list[RunEntry]
 
 
 class RunStorageAPI:
-    """Saving runs to folders, and removing them."""
+    """Saving runs to folders and archives, marking them, and removing them."""
 
     def __init__(self, context: ClientContext) -> None:
         self._context = context
@@ -36,12 +40,62 @@ class RunStorageAPI:
             UnknownRunError: no such run.
             UsageError: it cannot be written, or holds something else, or files that differ.
         """
-        from imagerag.graphs.runs.reindexing import find_record
         from imagerag.reports.run_folder import write_run_folder
 
-        dependencies = self._context.dependencies
-        record = await find_record(dependencies, run) if isinstance(run, str) else run
-        return await write_run_folder(dependencies, record, Path(folder), overwrite=overwrite)
+        record = await self._found(run)
+        return await write_run_folder(self._context.dependencies, record, Path(folder), overwrite=overwrite)
+
+    async def save_zip(self, run: "RunRecord | str", file: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a run as one ZIP archive, of the same files as `save_folder`.
+
+        Args:
+            run: the run.
+            file: the archive.
+            overwrite: write over a file that is there.
+
+        Raises:
+            UnknownRunError: no such run.
+            UsageError: it cannot be written, or is there already.
+        """
+        from imagerag.reports.run_folder import write_run_zip
+
+        record = await self._found(run)
+        return await write_run_zip(self._context.dependencies, record, Path(file), overwrite=overwrite)
+
+    async def stream_zip(self, run: "RunRecord | str") -> AsyncGenerator[bytes]:
+        """The archive of `save_zip`, chunk by chunk. One file of the run is in memory at a time.
+
+        Raises:
+            UnknownRunError: no such run.
+        """
+        from imagerag.files.zip_stream import zip_stream
+        from imagerag.reports.run_folder import run_files
+
+        files = run_files(self._context.dependencies, await self._found(run))
+        async with aclosing(zip_stream(files)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def mark(self, *runs: str, favourite: bool = True) -> "Entries":
+        """Make runs favourites, which `list(favourite=True)` lists and `prune` leaves, or no favourites any more.
+
+        Args:
+            runs: ids, or starts of them.
+
+        Returns:
+            Their entries, in the order of `runs`.
+
+        Raises:
+            UnknownRunError: no such run; nothing was marked.
+        """
+        from imagerag.graphs.runs.reindexing import ensure_indexed
+
+        await ensure_indexed(self._context.dependencies)
+        index = self._context.dependencies.runs
+        entries = {entry.run_id: entry for entry in [await index.get(run) for run in runs]}
+        for run_id in entries:
+            await asyncio.to_thread(index.favourites.add if favourite else index.favourites.discard, run_id)
+        return [entry.model_copy(update={"favourite": favourite}) for entry in entries.values()]
 
     async def remove(self, *runs: str, dry_run: bool = False) -> "RunsRemoved":
         """Delete runs for good: steps, answers, result files in the home, images that no other run refers to.
@@ -67,6 +121,7 @@ class RunStorageAPI:
         keep: int | None = None,
         max_bytes: int | None = None,
         unfinished: bool = False,
+        favourites: bool = False,
         dry_run: bool = False,
     ) -> "RunsRemoved":
         """Delete old runs for good; without a limit, only finish a removal that was stopped.
@@ -76,18 +131,29 @@ class RunStorageAPI:
             keep: the newest runs, which stay in any case; alone, all others go.
             max_bytes: the oldest runs, until all that runs take is no more than this.
             unfinished: also runs that wait for a choice or were stopped; those being made always stay.
+            favourites: also favourites.
             dry_run: only say what would go.
         """
         from imagerag.graphs.runs.removal import PruneLimits, choose_runs, measure, preview, remove_runs
 
         dependencies = self._context.dependencies
-        limits = PruneLimits(older_than=older_than, keep=keep, max_bytes=max_bytes, unfinished=unfinished)
+        limits = PruneLimits(
+            older_than=older_than, keep=keep, max_bytes=max_bytes, unfinished=unfinished, favourites=favourites
+        )
         sizes = await measure(dependencies)
         entries = await choose_runs(dependencies, limits, sizes=sizes)
         if dry_run:
             return await preview(dependencies, entries, sizes=sizes)
         return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
 
+    async def _found(self, run: "RunRecord | str") -> "RunRecord":
+        from imagerag.graphs.runs.reindexing import find_record
+
+        return await find_record(self._context.dependencies, run) if isinstance(run, str) else run
+
+    mark_sync = synchronous(mark)
     save_folder_sync = synchronous(save_folder)
+    save_zip_sync = synchronous(save_zip)
+    stream_zip_sync = synchronous_list(stream_zip)
     remove_sync = synchronous(remove)
     prune_sync = synchronous(prune)

@@ -1,18 +1,18 @@
 """`ImageRAG.runs`: the runs that were made, and new runs that resume, continue or replay them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
+from imagerag.client.run_estimates import RunEstimatesAPI
+from imagerag.client.run_list import RunListAPI
+from imagerag.client.run_steering import RunSteeringAPI
 from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
-from imagerag.files.inputs import make_size
 
 if TYPE_CHECKING:
+    from imagerag.agent.images.difference import ImageDifference
     from imagerag.agent.run_record import RunRecord
-    from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.history import Step
     from imagerag.reports.run_diff.models import RunDiff
     from imagerag.store.run_index import RunEntry
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class RunsAPI(RunStorageAPI):
+class RunsAPI(RunListAPI, RunEstimatesAPI, RunStorageAPI, RunSteeringAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
 
     async def list(
@@ -34,20 +34,10 @@ class RunsAPI(RunStorageAPI):
             limit: at most so many; None for all.
             outcome: only those that ended so.
             text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunIndex.list`
-                takes them.
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, `favourite`, `parent_run`, `after`,
+                as `store.run_index.RunIndex.list` takes them.
         """
-        from imagerag.store.data_dir import DataDir
-        from imagerag.store.run_index import RunIndex
-
-        # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
-        home = DataDir.find(self._context.settings.home)
-        listed = RunIndex(home.run_list)
-        if home.checkpoints.exists() and listed.is_lost():
-            from imagerag.graphs.runs.reindexing import ensure_indexed
-
-            await ensure_indexed(self._context.dependencies)
-        return await listed.list(limit, outcome=outcome, text=text, **filters)
+        return await (await self._index()).list(limit, outcome=outcome, text=text, **filters)
 
     async def get(self, run_id: str) -> "RunRecord":
         """Read the record of a run, finished or not.
@@ -94,6 +84,26 @@ class RunsAPI(RunStorageAPI):
 
         return await run_images(self._context.dependencies, record)
 
+    async def image_difference(self, a: "str | bytes", b: "str | bytes") -> "ImageDifference":
+        """Compare two images, for instance two attempts, laid on each other.
+
+        Args:
+            a: an image of a run, by SHA-256, or the bytes of any image. The other one is scaled to its size.
+            b: the other one.
+
+        Returns:
+            `share`, of the pixels those that differ visibly, in [0, 1], and `image`, a PNG that shows them.
+
+        Raises:
+            BlobError: no run has this image.
+            UsageError: it cannot be read.
+        """
+        from imagerag.agent.images.difference import image_difference
+
+        blobs = self._context.dependencies.blobs
+        first, second = [one if isinstance(one, bytes) else await blobs.get(one) for one in (a, b)]
+        return await in_thread(image_difference, first, second)
+
     async def report(self, run: "RunRecord | str") -> str:
         """One self-contained HTML page about a whole run."""
         from imagerag.reports.html.report_writer import report_of
@@ -123,160 +133,6 @@ class RunsAPI(RunStorageAPI):
         draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
         return await in_thread(lambda: png(draw(document, images_by_id.__getitem__)))
 
-    async def resume(
-        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
-    ) -> "RunRecord":
-        """Finish a run that was killed, or answer one that waits for a selection.
-
-        Args:
-            run_id: the run.
-            choose: the references to use, by number or id; an empty list takes none.
-            edit: the offered image that is to be edited, by number or id; what is chosen informs that.
-
-        Raises:
-            UnknownRunError: no such run.
-            RunStateError: it has ended, or waits for a selection and got none.
-        """
-        from imagerag.graphs.runs.events import last_record
-
-        return await last_record(self.stream_resume(run_id, choose=choose, edit=edit))
-
-    def stream_resume(
-        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
-    ) -> AsyncGenerator["RunEvent"]:
-        """`resume`, event by event."""
-        return self._events(run_id, lambda run: self._context.runner.resume(run, choose=choose, edit=edit))
-
-    async def continue_(self, run_id: str, **options: Any) -> "RunRecord":
-        """Start a new run from a finished run's result: more rounds, other references, another prompt.
-
-        Args:
-            run_id: the run. It stays as it was.
-            options: as `stream_continue` takes them.
-
-        Returns:
-            The record of the new run; its `parent_run` names the old one.
-
-        Raises:
-            UnknownRunError: no such run.
-            RunStateError: it has not ended (`resume` it first), or there is nothing to do that was not done.
-            UsageError: an image that is not known, or more references than may be sent.
-        """
-        from imagerag.graphs.runs.events import last_record
-
-        return await last_record(self.stream_continue(run_id, **options))
-
-    def stream_continue(
-        self,
-        run_id: str,
-        *,
-        more_rounds: int = 2,
-        exclude_images: Sequence[str | int] = (),
-        keep_images: Sequence[str | int] = (),
-        add_images: Sequence[str | int] = (),
-        prompt: str | None = None,
-        max_calls: int | None = None,
-        max_cost_usd: float | None = None,
-        assume_cost_usd_per_call: float | None = None,
-        deadline_s: float | None = None,
-        patience_s: float | None = None,
-        new_id: str | None = None,
-    ) -> AsyncGenerator["RunEvent"]:
-        """`continue_`, event by event.
-
-        Images are named by SHA-256, or by its first six characters or more where the run has seen them.
-
-        Args:
-            run_id: the run's id, or the start of it.
-            more_rounds: redrawings at most, 0 to 20.
-            exclude_images: references never to be used again; also by number, as the record lists its `references`.
-            keep_images: references that go with every drawing from now on; also by number.
-            add_images: library images to draw with next, whatever the judge says is missing.
-            prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
-                image it goes on from.
-            max_calls: what the new run may ask of models, when not as before.
-            max_cost_usd: what it may spend.
-            assume_cost_usd_per_call: what a call counts as whose price is not known.
-            deadline_s: how long it may take.
-            patience_s: how long a call waits at most for a service that says when to ask again.
-            new_id: an id of one's own for the new run.
-        """
-        from imagerag.graphs.runs.continuation import ContinueOptions
-
-        steering = ContinueOptions(
-            more_rounds=more_rounds,
-            exclude_images=exclude_images,
-            keep_images=keep_images,
-            add_images=add_images,
-            prompt=prompt,
-            max_calls=max_calls,
-            max_cost_usd=max_cost_usd,
-            assume_cost_usd_per_call=assume_cost_usd_per_call,
-            deadline_s=deadline_s,
-            patience_s=patience_s,
-        )
-        return self._events(run_id, lambda run: self._context.runner.continue_run(run, steering, new_id=new_id))
-
-    async def replay(self, run_id: str, step: int, **changes: Any) -> "RunRecord":
-        """Fork a run at one of its steps, optionally with changes. What is unchanged costs nothing.
-
-        Args:
-            run_id: the run. It stays as it was.
-            step: the first step that is done again, as `imagerag show` numbers them.
-            changes: as `stream_replay` takes them.
-
-        Returns:
-            The record of the new run; its `parent_run` names the old one and the step.
-
-        Raises:
-            UnknownRunError: no such run.
-            UsageError: no such step, or a change that cannot be.
-        """
-        from imagerag.graphs.runs.events import last_record
-
-        return await last_record(self.stream_replay(run_id, step, **changes))
-
-    def stream_replay(
-        self,
-        run_id: str,
-        step: int,
-        *,
-        prompt: str | None = None,
-        references: Sequence[str] | None = None,
-        no_cache: bool = False,
-        new_id: str | None = None,
-        **changes: Any,
-    ) -> AsyncGenerator["RunEvent"]:
-        """`replay`, event by event.
-
-        Args:
-            run_id: the run's id, or the start of it.
-            step: the first step that is done again.
-            prompt: another prompt; the judge then makes a new checklist of it.
-            references: what to draw with, by id; the step is then a `regenerate`.
-            no_cache: ask the models anew, instead of using what they answered before.
-            new_id: an id of one's own for the new run.
-            changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
-                `threshold`, `seed`, `max_rounds`, `judge_mode`, …
-        """
-        from imagerag.graphs.runs.fork import ForkOptions
-
-        if not isinstance(step, int):
-            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
-        if "size" in changes:
-            changes["size"] = make_size(changes["size"])
-        replay = ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
-        return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
-
-    def _events(self, run_id: str, follow: Callable[[str], AsyncGenerator["RunEvent"]]) -> AsyncGenerator["RunEvent"]:
-        """The events of what is done with a run, which is looked up when the first one is asked for."""
-        from imagerag.graphs.runs.event_stream import EventStream
-
-        async def run_events() -> AsyncGenerator["RunEvent"]:
-            return follow((await self._context.dependencies.runs.get(run_id)).run_id)
-
-        return EventStream(run_events)
-
     async def _record(self, run: "RunRecord | str") -> "RunRecord":
         return await self.get(run) if isinstance(run, str) else run
 
@@ -285,10 +141,8 @@ class RunsAPI(RunStorageAPI):
     steps_sync = synchronous(steps)
     save_sync = synchronous(save)
     image_bytes_sync = synchronous(image_bytes)
+    image_difference_sync = synchronous(image_difference)
     images_sync = synchronous(images)
     report_sync = synchronous(report)
     diff_sync = synchronous(diff)
     contact_sheet_sync = synchronous(contact_sheet)
-    resume_sync = synchronous(resume)
-    continue_sync = synchronous(continue_)
-    replay_sync = synchronous(replay)

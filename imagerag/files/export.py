@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import json
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from imagerag.agent.errors import UsageError
@@ -13,7 +15,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.files.sidecar import Sidecar, is_sidecar, schema_of, sidecar_path
-from imagerag.store.images.blob_store import FileBlobStore, write_atomically
+from imagerag.store.images.blob_store import FileBlobStore, atomic_file, write_atomically
 from imagerag.store.storage_errors import storage_error
 
 
@@ -98,8 +100,25 @@ async def write_file(file: Path, data: bytes) -> None:
         StorageError: the disk is full or read-only.
         UsageError: it cannot be written for another reason.
     """
-    try:
+    with _write_errors(file):
         await asyncio.to_thread(write_atomically, file, data)
+
+
+async def write_stream(file: Path, chunks: AsyncIterable[bytes]) -> None:
+    """Write a file chunk by chunk, whole or not at all.
+
+    Raises:
+        StorageError, UsageError: as `write_file`.
+    """
+    with _write_errors(file), atomic_file(file) as out:
+        async for chunk in chunks:
+            await asyncio.to_thread(out.write, chunk)
+
+
+@contextmanager
+def _write_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM) and (
             known_error := storage_error(error, file, "cannot write")

@@ -9,7 +9,7 @@ _LACKING: Final = (
 )
 
 AFTER_RUN: Final[Mapping[str, str]] = {
-    "aligned": "give the image to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
+    "aligned": "give the image to the user; for a change: continue_run(run_id, feedback=what to change).",
     "best_effort": (
         "show it and say what is missing; continue_run(run_id, more_rounds=2), with exclude_images=[number] "
         "where a reference misled it or add_images=[id] from search_references; or leave it at this."

@@ -109,6 +109,22 @@ def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
     return _PARAMETER.sub(argument, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
 
 
+def as_field_names(message: str, names: Mapping[str, str]) -> str:
+    """Replace calls in a message by commands, and parameters by the names of a form's fields.
+
+    Args:
+        names: parameter → name of its field; other parameters are options of commands.
+    """
+
+    def field(match: re.Match[str]) -> str:
+        name, value = match[1] or match[2], match[3] or ""
+        if name not in names:
+            return _option(match)
+        return f"“{names[name]}”" if value in ("", "True", "X", "SPEC") else f"“{names[name]}” {value}"
+
+    return _PARAMETER.sub(field, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+
+
 class Copyable(Protocol):
     """A pydantic model."""
 

@@ -206,6 +206,7 @@ CHOICES: Final[Mapping[str, str]] = {
     "by_hand": "chosen by hand",
     "kept": "kept from an earlier round",
     "given": "your own",
+    "parent_run": "from the run before",
 }
 """Origins of a reference that was sent."""
 
@@ -221,6 +222,7 @@ KINDS: Final[Mapping[str, str]] = {
     "style": "style",
     "likeness": "likeness",
     "kept": "had to stay",
+    "feedback": "your feedback",
 }
 """Kinds of requirements; content, the most frequent, has no label."""
 

@@ -5,7 +5,7 @@ asked for again, and every try of a step that fails on the way. `expected_calls`
 rounds while every model answers at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -111,6 +111,7 @@ def estimate(
     initial_image: bool = False,
     mask: bool = False,
     tries: int = TRIES,
+    done: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Estimate the calls and the cost of a run with this config and these backends. No model is called.
 
@@ -123,6 +124,7 @@ def estimate(
         initial_image: whether the first image is handed in instead of drawn.
         mask: whether the first subject has one; it is sent like an image.
         tries: how often a step that fails is tried.
+        done: calls by role that the run has made already; they are not made again.
     """
     room = max(0, config.reference_limit(generator.max_references) - subjects)
     redraws = config.max_rounds if library and room else 0
@@ -158,7 +160,7 @@ def estimate(
         most = (searches * (asks * ASKED + 1) + ahead) * tries
         roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
         backends.append(service)
-    total = _summed(roles, config, backends)
+    total = _summed([_without(role, (done or {}).get(role.role, 0)) for role in roles], config, backends)
     return total.model_copy(update={"notes": [*total.notes, *map(_sent_words, web)]}) if web else total
 
 
@@ -171,6 +173,7 @@ async def estimate_setup(
     edits: bool = False,
     initial_image: bool = False,
     mask: bool = False,
+    done: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Estimate the calls and the cost of a run with this setup. No model is called.
 
@@ -200,6 +203,7 @@ async def estimate_setup(
         subjects=subjects,
         initial_image=initial_image,
         mask=mask,
+        done=done,
     )
     # The built-in library would have to be made for it; one that is not there is the run's own matter.
     checked_setup = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
@@ -240,6 +244,23 @@ def _role(
         max_cost_per_call_usd=each,
         max_cost_usd=None if each is None else round(each * at_most, 12),
     )
+
+
+def _without(role: RoleEstimate, done: int) -> RoleEstimate:
+    """A role's calls without those that were made already."""
+    if not done:
+        return role
+    usual, at_most = max(0, role.expected_calls - done), max(0, role.max_calls - done)
+    each = role.max_cost_per_call_usd
+    per_call = None if role.expected_cost_usd is None else role.expected_cost_usd / max(1, role.expected_calls)
+    update = {
+        "expected_calls": usual,
+        "max_calls": at_most,
+        "requests_at_most": at_most * (role.requests_at_most // max(1, role.max_calls)),
+        "expected_cost_usd": None if per_call is None else round(per_call * usual, 12),
+        "max_cost_usd": None if each is None else round(each * at_most, 12),
+    }
+    return role.model_copy(update=update)
 
 
 def _assumed(tariff: PriceEstimator, config: RunConfig) -> PriceEstimator:

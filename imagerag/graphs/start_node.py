@@ -31,7 +31,13 @@ from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid, near
 from imagerag.graphs.edit_source import edited_of_library
 from imagerag.graphs.mask_validation import check_masks
-from imagerag.graphs.validation import check_texts, validate_match_reason, validate_prompt, validate_question
+from imagerag.graphs.validation import (
+    check_texts,
+    validate_feedback,
+    validate_match_reason,
+    validate_prompt,
+    validate_question,
+)
 
 Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
 Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
@@ -44,6 +50,8 @@ _NOT_GIVEN: Final[Mapping[str, Any]] = {
     "parent_run": None,
     "excluded_images": [],
     "kept_images": [],
+    "feedback": [],
+    "revision": None,
     "warnings": [],
 }
 
@@ -87,6 +95,8 @@ async def start_run(
     """
     values = accepted_input(RunInput, graph_input)
     validate_prompt(values["prompt"])
+    if "feedback" in values:
+        values["feedback"] = validate_feedback(values["feedback"])
     await check_search(library)
     own = list(values.get("subjects") or [])
     if image_name := values.pop("edit_library", None):

@@ -7,6 +7,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.feedback import MAX_FEEDBACK, MAX_FEEDBACKS
+from imagerag.agent.prompts import says_something
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES, SearchBy
 
 MAX_PROMPT: Final = 32_000
@@ -26,6 +28,24 @@ def validate_prompt(prompt: str) -> str:
     if len(prompt) > MAX_PROMPT:
         raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
     return _check_storable(prompt, "the prompt")
+
+
+def validate_feedback(feedback: Sequence[str]) -> list[str]:
+    """Validate a run's feedback and return it, each on one line and each once.
+
+    Raises:
+        UsageError: one that is empty or too long, too many, or text that cannot be stored.
+    """
+    lines = [" ".join(_check_storable(words, "the feedback").split()) for words in feedback]
+    if any(not says_something(words) for words in lines):
+        raise UsageError("the feedback is empty: say what is to be different")
+    if (longest := max(map(len, lines), default=0)) > MAX_FEEDBACK:
+        raise UsageError(f"the feedback has {longest} characters; at most {MAX_FEEDBACK} are taken at once")
+    if len(once := list(dict.fromkeys(lines))) > MAX_FEEDBACKS:
+        raise UsageError(
+            f"the run has {len(once)} feedbacks with those before; at most {MAX_FEEDBACKS}: begin a new run"
+        )
+    return once
 
 
 def validate_question(question: str) -> str:

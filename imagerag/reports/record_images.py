@@ -14,21 +14,32 @@ if TYPE_CHECKING:
 
 async def run_images(dependencies: "Dependencies", record: "RunRecord") -> dict[str, bytes]:
     """The images of a run: attempts, references, masks, candidates."""
-    library = None
-    if record.searches and record.setup and record.setup.library:
-        with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own images are still there
-            library = await dependencies.library(record.setup.library)
+    library = await library_of(dependencies, record)
     candidates = [candidate.image for search in record.searches for candidate in search.candidates]
     references = [reference for attempt in record.attempts for reference in attempt.references]
     sent_images = [image for reference in references for image in (reference.image, reference.mask) if image]
     contents: dict[str, bytes] = {}
     for image in [*(attempt.image for attempt in record.attempts), *sent_images, *candidates]:
-        with suppress(BlobError):
-            contents[image.sha256] = await dependencies.blobs.get(image.sha256)
-        if image.sha256 not in contents and library is not None:
-            with suppress(BlobError):
-                contents[image.sha256] = await image_or_thumbnail(library, image.sha256)
+        if (data := await run_image(dependencies, library, image.sha256)) is not None:
+            contents[image.sha256] = data
     return contents
+
+
+async def library_of(dependencies: "Dependencies", record: "RunRecord") -> "ReferenceLibrary | None":
+    """The library that a run searched; None where there is none, or it was removed since, or its encoder is gone."""
+    if record.searches and record.setup and record.setup.library:
+        with suppress(ImageRAGError):
+            return await dependencies.library(record.setup.library)
+    return None
+
+
+async def run_image(dependencies: "Dependencies", library: "ReferenceLibrary | None", sha256: str) -> bytes | None:
+    """An image that a run names, of its own or its library's; None where it is gone."""
+    with suppress(BlobError):
+        return await dependencies.blobs.get(sha256)
+    with suppress(BlobError):
+        return await image_or_thumbnail(library, sha256) if library is not None else None
+    return None
 
 
 async def answer_images(dependencies: "Dependencies", record: "AnswerRecord") -> dict[str, bytes]:

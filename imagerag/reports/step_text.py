@@ -101,7 +101,7 @@ def new_searches(changes: "Changes") -> list[Search]:
 
 
 NODE_TEXTS: "Final[Mapping[str, Callable[[Changes], str]]]" = {
-    "input": lambda changes: changes["prompt"].after if "prompt" in changes else "",
+    "input": lambda changes: "; ".join(filter(None, [_after(changes, "prompt"), *_after(changes, "feedback")])),
     "generate": _drawn,
     "regenerate": _drawn,
     "critique": _judged,
@@ -126,12 +126,12 @@ def _by_hand(changes: "Changes") -> str:
             parts += [f"{what} {old.get(what)} → {new.get(what)}" for what in new if old.get(what) != new.get(what)]
         elif name == "prompt":
             parts.append(f"prompt “{after}”")
-        elif name not in ("started_at", "parent_run", "requirements"):
+        elif name not in ("started_at", "parent_run", "requirements", "revision"):
             parts.append("references" if name == "chosen" else name)
     return ", ".join(parts)
 
 
-def _after(changes: "Changes", name: str) -> Sequence[Any]:
+def _after(changes: "Changes", name: str) -> Any:
     return (changes[name].after or []) if name in changes else []
 
 

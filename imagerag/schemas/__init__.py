@@ -17,6 +17,7 @@ from imagerag.formatting.messages import unknown
 MODELS: Final[Mapping[str, str]] = {
     "answer": "imagerag.agent.qa.qa_record:AnswerRecord",
     "batch": "imagerag.batch.results:BatchResult",
+    "batch-estimate": "imagerag.batch.batch_estimate:BatchEstimate",
     "batch-summary": "imagerag.schemas.commands:BatchSummary",
     "bench": "imagerag.evals.bench.timing:BenchReport",
     "diff": "imagerag.reports.run_diff.models:RunDiff",

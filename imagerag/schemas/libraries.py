@@ -190,12 +190,14 @@ class ListedImage(Document):
 
 
 class ImagesDocument(Document):
-    """The images that were added, removed or updated; with `dry_run`, that would be."""
+    """The images that were added, removed or updated; with `dry_run`, that would be: their number, and the first
+    ten thousand of them by id."""
 
     schema_name: Literal["imagerag.library-images/1"] = Field(default="imagerag.library-images/1", alias="schema")
     library: str
     action: Literal["add", "remove", "update"]
     dry_run: bool
+    count: int
     images: list[ListedImage]
 
 
@@ -237,12 +239,17 @@ class ExportDocument(Document):
 
 
 class VerificationDocument(Document):
-    """A comparison of a library with its bytes, files and vectors: problems, and their repairs."""
+    """A comparison of a library with its bytes, files and vectors: the first ten thousand problems, and their repairs.
+
+    `count` is the number of all problems, `left` that of those which were not repaired.
+    """
 
     schema_name: Literal["imagerag.library-verification/1"] = Field(
         default="imagerag.library-verification/1", alias="schema"
     )
     library: str
+    count: int
+    left: int
     verification: Verification
 
 

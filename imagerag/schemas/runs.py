@@ -16,7 +16,7 @@ class RunsDocument(Document):
 
 
 class RunSavedDocument(Document):
-    """Folder that `runs save` wrote, and its files."""
+    """Folder or ZIP archive that `runs save` wrote, and its files."""
 
     schema_name: Literal["imagerag.run-saved/1"] = Field(default="imagerag.run-saved/1", alias="schema")
     run_id: str

@@ -60,6 +60,11 @@ class DataDir:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"
 
+    @cached_property
+    def page_key(self) -> Path:
+        """Secret that signs what open pages of `imagerag ui` send, so that they outlive a restart."""
+        return self.root / "page.key"
+
     def lock(self, run_id: str) -> Path:
         """Lock file of a run, locked while the run is made."""
         return self.root / "running" / run_id

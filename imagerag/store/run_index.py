@@ -4,38 +4,28 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 """
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
-from imagerag.store.run_removals import RunRemovals, create_removals, stamp
+from imagerag.store.favourites import Favourites
+from imagerag.store.run_removals import RunRemovals, stamp
+from imagerag.store.run_table import COLUMNS, LATER, open_table, present_columns, upsert_row
 from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import PerLoopResource
-from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
 RunStatus = Literal["running", "interrupted", "ended"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    run_id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT,
-    prompt TEXT NOT NULL, library TEXT, score REAL, folded TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
-"""
-_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT"}
-"""Columns that files of earlier versions lack."""
-_COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
-
 
 _FILTERS = {
     "outcome": "outcome = :outcome",
@@ -46,6 +36,10 @@ _FILTERS = {
     "until": "created < :until",
     "min_cost": "cost_usd >= :min_cost",
     "max_cost": "cost_usd <= :max_cost",
+    "parent_run": "parent_run = :parent_run",
+    "after": "(created, run_id) < (SELECT created, run_id FROM runs WHERE run_id = :after)",
+    "favourites": "run_id IN (SELECT value FROM json_each(:favourites))",
+    "others": "run_id NOT IN (SELECT value FROM json_each(:others))",
 }
 
 
@@ -63,6 +57,8 @@ class RunEntry(FrozenModel):
         cost_usd: None when the price of a call is not known, or nobody noted it yet.
         calls: model calls; None when nobody noted them yet.
         parent_run: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
+        image: SHA-256 of the best attempt's image; None when there is none, or nobody noted it yet.
+        favourite: whether somebody marked it as one.
     """
 
     run_id: str = Field(min_length=1)
@@ -74,11 +70,14 @@ class RunEntry(FrozenModel):
     cost_usd: float | None = None
     calls: int | None = None
     parent_run: str | None = None
+    image: str | None = None
+    favourite: bool = False
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
 
 _Entries = list[RunEntry]
+_Rows = list[tuple[Any, ...]]
 """Named here because inside the class `list` is the method."""
 
 
@@ -86,8 +85,8 @@ class RunIndex:
     """The list of runs in one SQLite file; any number of processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writing = PerLoopResource(partial(_open, path))
+        self.path, self.favourites = path, Favourites(path.with_name("favourites"))
+        self._writing = PerLoopResource(partial(open_table, path))
         self.removals = RunRemovals(path, self._writing)
 
     def kept_open(self) -> AbstractAsyncContextManager[object]:
@@ -106,6 +105,7 @@ class RunIndex:
         cost_usd: float | None = None,
         calls: int | None = None,
         parent_run: str | None = None,
+        image: str | None = None,
         created: datetime | None = None,
     ) -> RunEntry:
         """Add a run, or replace its entry, except the time of its creation.
@@ -126,10 +126,12 @@ class RunIndex:
             cost_usd=cost_usd,
             calls=calls,
             parent_run=parent_run,
-            **({} if created is None else {"created": created}),
+            image=image,
         )
+        if created is not None:
+            entry = entry.model_copy(update={"created": created})
         async with self._writing.use() as grouped:
-            await grouped.write(partial(_upsert, grouped.connection, entry))
+            await grouped.write(partial(upsert_row, grouped.connection, entry))
         return entry
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
@@ -158,6 +160,9 @@ class RunIndex:
         until: datetime | None = None,
         min_cost: float | None = None,
         max_cost: float | None = None,
+        parent_run: str | None = None,
+        after: str | None = None,
+        favourite: bool | None = None,
     ) -> "_Entries":
         """Runs, newest first.
 
@@ -171,18 +176,28 @@ class RunIndex:
                 local.
             min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
                 match neither.
+            parent_run: only runs that come from this one.
+            after: only runs that are listed after this one, by its whole id: the next page of a list.
+            favourite: only favourites, or only others.
         """
         filters = {
             "outcome": outcome,
-            "text": text.casefold() if text else None,
+            "text": text,
             "status": status,
             "library": library,
-            "since": stamp(since) if since else None,
-            "until": stamp(until) if until else None,
+            "since": since,
+            "until": until,
             "min_cost": min_cost,
             "max_cost": max_cost,
+            "parent_run": parent_run,
+            "after": after,
+            "favourite": favourite,
         }
         return await asyncio.to_thread(self._list, limit, filters)
+
+    async def count(self, **filters: Any) -> int:
+        """Number of runs that `list` gives with these filters."""
+        return await asyncio.to_thread(self._count, filters)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -209,77 +224,44 @@ class RunIndex:
         raise UnknownRunError(f"no run {run_id[:60]!r}{hint if recent else '; there are none yet'}")
 
     def _list(self, limit: int | None, filters: Mapping[str, object]) -> "_Entries":
-        conditions = {name: value for name, value in filters.items() if value is not None}
-        clause = " AND ".join(_FILTERS[name] for name in conditions) or "1"
+        clause, values = self._where(filters)
         return self._select(
-            f"WHERE {clause} ORDER BY created DESC, run_id LIMIT :limit",
-            {**conditions, "limit": -1 if limit is None else max(limit, 0)},
+            f"WHERE {clause} ORDER BY created DESC, run_id DESC LIMIT :limit",
+            {**values, "limit": -1 if limit is None else max(limit, 0)},
         )
 
-    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
+    def _count(self, filters: Mapping[str, object]) -> int:
+        clause, values = self._where(filters)
+        rows = self._rows("COUNT(*)", f"WHERE {clause}", values)
+        return int(rows[0][0]) if rows else 0
+
+    def _where(self, filters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+        """The condition of a query, and its values."""
+        values = {name: value for name, value in filters.items() if value is not None and value != ""}
+        if "favourite" in values:
+            values["favourites" if values.pop("favourite") else "others"] = json.dumps(self.favourites.ids())
+        for name, value in values.items():
+            if isinstance(value, datetime):
+                values[name] = stamp(value)
+            elif name == "text":
+                values[name] = str(value).casefold()
+        return " AND ".join(_FILTERS[name] for name in values) or "1", values
+
+    def _rows(self, columns: str, clause: str, values: Mapping[str, object]) -> "_Rows":
         if self.is_lost():
             return []
-        names = _COLUMNS.split(", ")
         with self._connect() as connection:
             # Reading does not upgrade the file, which may be read-only.
-            lacking = set(_LATER) - _present(connection)
-            columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
-            rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
+            empty = "".join(f", NULL AS {name}" for name in sorted(set(LATER) - present_columns(connection)))
+            return connection.execute(f"SELECT {columns} FROM (SELECT *{empty} FROM runs) {clause}", values).fetchall()
+
+    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
+        names, rows = COLUMNS.split(", "), self._rows(COLUMNS, clause, values)
         try:
-            return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+            marked = set(self.favourites.ids())
+            return [
+                RunEntry.model_validate({**dict(zip(names, row, strict=True)), "favourite": row[0] in marked})
+                for row in rows
+            ]
         except ValidationError as error:
             raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
-
-
-@asynccontextmanager
-async def _open(path: Path) -> AsyncIterator[WriteBatcher]:
-    async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
-        await grouped.read(partial(_brought_up, grouped.connection))
-        yield grouped
-
-
-def _make(fresh: sqlite3.Connection) -> None:
-    fresh.executescript(_SCHEMA)
-    _brought_up(fresh)
-
-
-def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
-    row = (
-        entry.run_id,
-        stamp(entry.created),
-        stamp(entry.updated),
-        entry.status,
-        entry.outcome,
-        entry.prompt,
-        entry.library,
-        entry.score,
-        entry.cost_usd,
-        entry.calls,
-        entry.parent_run,
-        entry.prompt.casefold(),
-    )
-    connection.execute(
-        f"INSERT INTO runs ({_COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
-        "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
-        "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
-        "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-        "parent_run = COALESCE(excluded.parent_run, parent_run), folded = excluded.folded",
-        row,
-    )
-
-
-def _brought_up(connection: sqlite3.Connection) -> None:
-    """Add missing columns to a file of an earlier version. Two processes may do so at once."""
-    create_removals(connection)
-    present = _present(connection)
-    for name, kind in _LATER.items():
-        if present and name not in present:
-            try:
-                connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
-            except sqlite3.OperationalError as error:
-                if "duplicate column" not in str(error):
-                    raise
-
-
-def _present(connection: sqlite3.Connection) -> set[str]:
-    return {row[1] for row in connection.execute("PRAGMA table_info(runs)")}

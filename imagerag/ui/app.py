@@ -13,7 +13,11 @@ from starlette.routing import Route
 from imagerag.http_server.access import CloseOnUnreadBody
 from imagerag.ui.guard import PageGuard
 from imagerag.ui.pages import (
+    after,
+    batches,
+    compare,
     draw,
+    evaluations,
     images,
     library,
     library_adding,
@@ -21,6 +25,7 @@ from imagerag.ui.pages import (
     library_image,
     library_upkeep,
     login,
+    pick,
     run,
     runs,
 )
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PAGES: Final = (
-    draw, runs, run, library_adding, library_grid, library_image, library_upkeep, library, images, login,
+    draw, pick, runs, after, run, compare, batches, evaluations,
+    library_adding, library_grid, library_image, library_upkeep, library, images, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 
@@ -65,4 +71,6 @@ async def get_static(request: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return page(request, "refused.html", status=status, code=status)
+    # Starlette's own messages are the names of status codes.
+    message = error.detail if isinstance(error, HTTPException) and error.__cause__ is not None else ""
+    return page(request, "refused.html", status=status, code=status, message=message)

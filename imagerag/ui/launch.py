@@ -27,7 +27,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     from imagerag.http_server.access import HttpOptions
     from imagerag.http_server.listening import address_of, bound, listener
     from imagerag.ui.app import make_app
-    from imagerag.ui.state import UiState
+    from imagerag.ui.state import UiState, kept_secret
 
     http = HttpOptions(
         host=options["host"],
@@ -43,6 +43,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
         limits=RunLimits(**{name: options[name] for name in ceilings}),
         language=options["language"],
+        secret=kept_secret(rag.dependencies.home),
     )
     listening = bound(http)
     address = address_of(listening)

@@ -1,7 +1,7 @@
 """Pages from templates: the shared ones of reports, and those of this package."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,22 +12,25 @@ from starlette.responses import HTMLResponse
 from imagerag.agent.types import ImageRef, Region
 from imagerag.formatting.html.templating import TEMPLATES as SHARED
 from imagerag.formatting.html.templating import environment
-from imagerag.formatting.texts import Texts, accepted_language, languages, texts
+from imagerag.formatting.texts import languages
 from imagerag.reports import record_text
 from imagerag.reports.html import attempts, lineage, summary
 from imagerag.ui.guard import csrf_token
-from imagerag.ui.requests import state_of
+from imagerag.ui.page_terms import page_terms
+from imagerag.ui.requests import state_of, texts_of
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent / "static"
 REPORTS: Final = Path(attempts.__file__).parent / "templates"
-LANGUAGE_COOKIE: Final = "imagerag_language"
+EVALUATIONS: Final = REPORTS.parents[2] / "evals" / "reports" / "templates"
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page, or a part of one, of a template of this package, in the reader's language."""
+    own = texts_of(request)
     shared: dict[str, Any] = {
-        "t": texts_of(request),
+        "t": own,
+        "in_words": partial(page_terms, own),
         "languages": languages(),
         "path": request.url.path,
         "csrf": csrf_token(state_of(request)),
@@ -37,14 +40,8 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "record_text": record_text,
         "summary": summary,
     }
-    jinja = environment(TEMPLATES, REPORTS)
+    jinja = environment(TEMPLATES, REPORTS, EVALUATIONS)
     return HTMLResponse(jinja.get_template(template).render(**shared | values), status)
-
-
-def texts_of(request: Request) -> Texts:
-    """The words in the reader's language: the server's, the one that was chosen, or the browser's."""
-    chosen = state_of(request).language or request.cookies.get(LANGUAGE_COOKIE, "")
-    return texts(chosen if chosen in languages() else accepted_language(request.headers.get("accept-language", "")))
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class LinkedImages:
 
 
 def static_file(name: str) -> Path:
-    """A static file of the pages; `style.css` is that of the reports.
+    """A static file of the pages; `style.css` and `gallery.js` are those of the reports.
 
     Raises:
         KeyError: there is none of that name.
@@ -88,4 +85,4 @@ def static_file(name: str) -> Path:
 @lru_cache
 def _static_files() -> dict[str, Path]:
     own = {path.name: path for path in STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")}
-    return own | {"style.css": SHARED / "style.css"}
+    return own | {"style.css": SHARED / "style.css", "gallery.js": EVALUATIONS / "gallery.js"}

@@ -5,16 +5,20 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError, UnknownRunError, UsageError
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.messages import invalid
+from imagerag.formatting.texts import Texts, accepted_language, languages, texts
+from imagerag.ui.page_terms import page_terms
 from imagerag.ui.state import UiState
 
 MAX_JSON: Final = 1_000_000
 """Bytes of a request without an image."""
+
+LANGUAGE_COOKIE: Final = "imagerag_language"
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -24,6 +28,12 @@ def state_of(request: Request) -> UiState:
     """The state of the server that answers a request."""
     state: UiState = request.app.state.ui
     return state
+
+
+def texts_of(request: Request) -> Texts:
+    """The words in the reader's language: the server's, the one that was chosen, or the browser's."""
+    chosen = state_of(request).language or request.cookies.get(LANGUAGE_COOKIE, "")
+    return texts(chosen if chosen in languages() else accepted_language(request.headers.get("accept-language", "")))
 
 
 async def read_body(request: Request, most: int = MAX_JSON) -> bytes:
@@ -53,14 +63,18 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
 
 def as_answer(handler: Handler) -> Handler:
-    """Answer errors of the user as JSON: `{"error": …, "message": …}`, 400, or 404 for what there is not."""
+    """Answer errors of the user, 400, or 404 for what there is not: as a page to a person who follows a link, else as
+    JSON, `{"error": …, "message": …}`."""
 
     @wraps(handler)
     async def answering(request: Request) -> Response:
         try:
             return await handler(request)
         except ImageRAGError as error:
-            return JSONResponse({"error": type(error).__name__, "message": as_commands(str(error))}, status_of(error))
+            message = page_terms(texts_of(request), str(error))
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                raise HTTPException(status_of(error), message) from error
+            return JSONResponse({"error": type(error).__name__, "message": message}, status_of(error))
 
     return answering
 

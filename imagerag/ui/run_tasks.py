@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.agent.types import Progress
+from imagerag.agent.types import ImageRef, Progress
+from imagerag.ui.followed import Followed
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -19,79 +20,84 @@ KNOWN: Final = 200
 MOST: Final = 16
 """Runs under way at a time."""
 
+FOLLOWS: Final = {
+    "generate": "critique",
+    "regenerate": "critique",
+    "write_captions": "retrieve",
+    "retrieve": "shortlist",
+    "select": "regenerate",
+}
+"""Node → the one that always comes next; after the others it depends on what they found."""
+
 log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class RunTask:
-    """One run that is under way here.
+@dataclass(eq=False, kw_only=True)
+class RunTask(Followed):
+    """One run that is under way here; one that waits for a choice has ended.
 
     Attributes:
         run_id: the run.
-        changes: how many times something happened.
-        node: the node that finished last.
+        prompt: what it draws, for as long as it has no record.
+        steps: the nodes that finished, in their order.
+        node: the node that draws, or finished last.
         progress: how far the drawing is that is being made; None between drawings.
+        partial: the last unfinished image of that drawing.
         warnings: what is likely to go wrong.
         error: why it could not begin or broke off, where it has no record that says so.
-        ended: whether it has ended, or waits for a choice.
+        stopping: whether somebody stopped it.
     """
 
     run_id: str
-    changes: int = 0
+    prompt: str = ""
+    steps: list[str] = field(default_factory=list)
     node: str = ""
     progress: Progress | None = None
+    partial: ImageRef | None = None
     warnings: tuple[str, ...] = ()
     error: str = ""
-    ended: bool = False
-    _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    stopping: bool = False
     _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     def stop(self) -> None:
         """End the run as cancelled; its record is written."""
-        if self._task is not None:
+        if self._task is not None and not self.ended:
+            self.stopping = True
             self._task.cancel()
+            self.tell()
 
-    async def begun(self) -> None:
-        """Wait until the run is on the list, or has failed to begin.
+    @property
+    def now(self) -> str:
+        """The node that is at work; empty where only its end will say which it is."""
+        return self.node if self.progress else FOLLOWS.get(self.node, "")
+
+    @property
+    def failed_to_begin(self) -> bool:
+        """Whether it was refused before it was on the list."""
+        return bool(self.error) and self.changes == 1
+
+    async def begun(self, *, within_s: float | None = None) -> None:
+        """Wait until the run is on the list, or has failed to begin; a model that is loaded first takes a while.
 
         Raises:
             UsageError: it could not begin.
         """
-        await self.change(0, within_s=None)
-        if self.error and self.changes == 1:
+        await self.change(0, within_s=within_s)
+        if self.failed_to_begin:
             raise UsageError(self.error)
-
-    async def change(self, seen: int, *, within_s: float | None) -> bool:
-        """Wait until more has happened than `seen` times; False when nothing did within the seconds."""
-        if self.changes > seen or self.ended:
-            return self.changes > seen
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), within_s)
-        return self.changes > seen
-
-    async def follow(self, *, beat_s: float) -> AsyncIterator[int]:
-        """The number of changes, at each of them and every `beat_s` seconds, until the run has ended."""
-        seen = -1
-        while not (self.ended and seen == self.changes):
-            if seen >= 0:
-                await self.change(seen, within_s=beat_s)
-            seen = self.changes
-            yield seen
-
-    def _tell(self) -> None:
-        self.changes += 1
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
 
     async def _run(self, events: AsyncGenerator["RunEvent"]) -> None:
         try:
             async with aclosing(events) as stream:
                 async for event in stream:
                     self.progress = event.progress if event.kind == "progress" else None
+                    self.partial = (self.progress.image or self.partial) if self.progress else None
                     self.node = event.node or self.node
+                    if event.kind == "step":
+                        self.steps.append(event.node)
                     self.warnings = event.warnings or self.warnings
                     self.ended = event.kind in ("waiting", "ended")
-                    self._tell()
+                    self.tell()
         except ImageRAGError as error:
             self.error = str(error)
         except asyncio.CancelledError:
@@ -116,7 +122,7 @@ class RunTasks:
         """A run that was started here, under way or ended a while ago."""
         return self._tasks.get(run_id)
 
-    def start(self, run_id: str, events: AsyncGenerator["RunEvent"]) -> RunTask:
+    def start(self, run_id: str, events: AsyncGenerator["RunEvent"], *, prompt: str = "") -> RunTask:
         """Follow a run to its end, whoever looks.
 
         Raises:
@@ -127,7 +133,7 @@ class RunTasks:
             raise UsageError(f"{len(active)} runs are under way: wait for one of them, or stop one")
         if any(task.run_id == run_id for task in active):
             raise UsageError(f"run {run_id} is under way")
-        task = RunTask(run_id)
+        task = RunTask(run_id=run_id, prompt=prompt)
         self._tasks.pop(run_id, None)
         self._tasks[run_id] = task
         task._task = asyncio.create_task(task._run(events), name=f"run {run_id}")
@@ -141,8 +147,8 @@ class RunTasks:
         await asyncio.gather(*(task._task for task in self._tasks.values() if task._task), return_exceptions=True)
 
     def _on_end(self, task: RunTask) -> None:
-        task.ended, task.progress = True, None
-        task._tell()
+        task.ended, task.progress, task.partial = True, None, None
+        task.tell()
         ended = [each for each in self._tasks.values() if each.ended]
         for old in ended[: max(0, len(ended) - KNOWN)]:
             del self._tasks[old.run_id]

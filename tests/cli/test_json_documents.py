@@ -37,6 +37,8 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     run = printed("run", "generate", KNOWN, "--json", "--out", "one.png")
     checked(json.loads((tmp_path / "one.png.json").read_text()), "sidecar")
     assert printed("run", "replay", "last", "--from", "1", "--json")["parent_run"]["run_id"] == run["run_id"]
+    changed = printed("run", "continue", "last", "--feedback", "make the square red", "--seed", "2", "--json")
+    assert (changed["feedback"], changed["setup"]["config"]["seed"]) == (["make the square red"], 2)
     assert printed("run", "continue", "last", "--prompt", "a red solid circle", "--json")["parent_run"]
     waiting = printed("run", "generate", HELD, "--select", "--json")
     assert waiting["question"]
@@ -48,6 +50,8 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     printed("report", "report", run["run_id"], "--json", "--out", "r.html")
     printed("reports", "report", run["run_id"], ended["run_id"], "--json", "--out", str(tmp_path))
     printed("run-saved", "runs", "save", "last", "--out", "saved", "--json")
+    printed("run-saved", "runs", "save", "last", "--out", "saved.zip", "--json")
+    assert printed("runs", "runs", "mark", ended["run_id"], "--json")["runs"][0]["favourite"]
     printed("runs-removed", "runs", "prune", "--keep", "1", "--dry-run", "--json")
     assert printed("runs-removed", "runs", "remove", ended["run_id"], "--yes", "--json")["runs"]
     printed("error", "show", "no-such-run", "--json")

@@ -1,7 +1,8 @@
-"""`imagerag runs save`, `remove` and `prune`, as they are typed."""
+"""`imagerag runs mark`, `save`, `remove` and `prune`, as they are typed."""
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -88,6 +89,43 @@ def test_a_run_is_saved_as_a_folder_that_stands_alone(imagerag: Imagerag, runs: 
     assert "<html" in (folder / "report.html").read_text()
     imagerag("runs", "remove", "last", "--yes")
     assert best.exists()
+
+
+def test_an_archive_holds_the_same_files(imagerag: Imagerag, runs: list[str], tmp_path: Path) -> None:
+    imagerag("runs", "save", "last", "--out", "saved")
+    told = document(imagerag("runs", "save", "last", "--out", "saved.zip", "--json"))
+    with ZipFile(tmp_path / "saved.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == told["files"]
+        for name in told["files"]:
+            assert archive.read(name) == (tmp_path / "saved" / name).read_bytes()
+    assert len(told["files"]) == sum(path.is_file() for path in (tmp_path / "saved").rglob("*"))
+    assert "is there already" in one_line(imagerag("runs", "save", runs[1], "--out", "saved.zip"))
+    before = (tmp_path / "saved.zip").read_bytes()
+    assert imagerag("runs", "save", "last", "--out", "saved.zip", "--overwrite").exit_code == 0
+    assert (tmp_path / "saved.zip").read_bytes() == before
+
+
+def test_favourites_are_listed_and_stay(imagerag: Imagerag, runs: list[str], home: Path) -> None:
+    assert f"run {runs[1]} is a favourite" in imagerag("runs", "mark", runs[1]).stdout
+    assert [one["run_id"] for one in document(imagerag("runs", "--favourite", "--json"))["runs"]] == [runs[1]]
+    assert [one["run_id"] for one in document(imagerag("runs", "--no-favourite", "--json"))["runs"]] == [runs[0]]
+    assert imagerag("runs").stdout.count("★") == 1
+    assert "no run 'nonesuch'" in one_line(imagerag("runs", "mark", runs[0], "nonesuch"))
+    (home / "run_list.sqlite").unlink()  # the list is made anew from the checkpoints
+    listed = document(imagerag("runs", "--json"))["runs"]
+    assert [(one["run_id"], one["favourite"]) for one in listed] == [(runs[0], False), (runs[1], True)]
+    taken = document(imagerag("runs", "prune", "--keep", "0", "--yes", "--json"))
+    assert [one["run_id"] for one in taken["runs"]] == [runs[0]]
+    assert document(imagerag("runs", "prune", "--keep", "0", "--favourites", "--yes", "--json"))["runs"]
+    assert list((home / "favourites").iterdir()) == []
+
+
+def test_a_mark_is_taken_back(imagerag: Imagerag, runs: list[str]) -> None:
+    imagerag("runs", "mark", *runs)
+    (entry,) = document(imagerag("runs", "mark", "last", "--no-favourite", "--json"))["runs"]
+    assert (entry["run_id"], entry["favourite"]) == (runs[0], False)
+    assert [one["run_id"] for one in document(imagerag("runs", "--favourite", "--json"))["runs"]] == [runs[1]]
 
 
 def test_somebody_elses_folder_is_not_written_into(imagerag: Imagerag, runs: list[str], tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ BAD_INPUTS: list[tuple[Any, str]] = [
     ({"prompt": "a heart", "subjects": [{"image": "mine.png"}]}, "subjects.0.image"),
     ({"prompt": "a heart", "initial_image": {"sha256": "no"}}, "initial_image"),
     ({"prompt": "a heart", "excluded_images": ["beef"]}, "excluded_images.0"),
+    ({"prompt": "a heart", "feedback": [" ? "]}, "the feedback is empty"),
+    ({"prompt": "a heart", "feedback": "make it red"}, "feedback"),
     ({"prompt": "a heart", "started_at": "yesterday"}, "ISO 8601"),
     ({"prompt": "a heart", "started_at": "2026-01-01T00:00:00"}, "time zone"),
     ("a heart", "an object of names"),

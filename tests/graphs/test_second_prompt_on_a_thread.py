@@ -103,6 +103,7 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "prompt": CIRCLE,
         "subjects": [Subject(image=mine)],
         "excluded_images": ["0" * 64],
+        "feedback": ["make it red"],
         "warnings": ["of the first run"],
         "parent_run": ParentRun(run_id="before"),
         "started_at": "2020-01-01T00:00:00+00:00",
@@ -119,6 +120,8 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "parent_run": None,
         "excluded_images": [],
         "kept_images": [],
+        "feedback": [],
+        "revision": None,
         "warnings": [],
         "started_at": values["started_at"],
     }

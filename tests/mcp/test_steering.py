@@ -34,6 +34,8 @@ async def test_a_run_is_steered_in_every_way(place: Any, connect: Any) -> None:
         assert sorted(titles(kept)) == ["Star One", "Star Two"]
         changed = await continue_run(more, prompt="a ship under a blue star")
         assert titles(changed) == ["Star One"], "another prompt usually speaks of the same things"
+        reddened = await continue_run(more, feedback="make the star red", more_rounds=0)
+        assert [one["role"] for one in reddened.structured_content["references"]] == ["edit", "reference"]
         nothing = await client.call_tool("continue_run", {"run_id": more.structured_content["run_id"]})
         assert nothing.is_error
         assert "is aligned already: say what is to be different" in nothing.content[0].text

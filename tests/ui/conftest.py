@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
 
 from imagerag import ImageRAG
 from imagerag.http_server.access import HttpOptions
@@ -62,3 +64,21 @@ async def ui(ui_home: Path) -> AsyncIterator[UiServer]:
     state = UiState(rag=ImageRAG(preset="sketch", home=ui_home), http=HttpOptions(port=0))
     async with serving(state) as server:
         yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def shared_ui(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[UiServer]:
+    """A server of the sketch world that the tests of a module share."""
+    home = tmp_path_factory.mktemp("ui") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGERAG_HOME", str(home))
+        state = UiState(rag=ImageRAG(preset="sketch", home=home), http=HttpOptions(port=0))
+        async with serving(state) as server:
+            yield server
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe finds on a page that is serious or critical: rule and elements."""
+    found = (await Axe().run(page)).response["violations"]
+    grave = (one for one in found if one["impact"] in ("serious", "critical"))
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}" for one in grave]

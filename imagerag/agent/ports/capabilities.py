@@ -20,11 +20,13 @@ class Capabilities:
         tariff: what is known of its prices; None is an unknown price, which is never taken for zero.
         supports_seed: the same seed gives the same image (generators).
         edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
+        edits_option: the option `edits` of its spec can declare that it edits (generators).
         draws: it draws without an image to edit (generators).
         takes_mask: the first image sent may have a mask (generators).
         size_rules: limits of its sizes, where its `sizes` are None (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
+        takes_feedback: it adds the prompt's own requirements to a checklist that has only feedback (judges).
         takes_language: it writes captions in a language that it is given (judges).
         votes: responses that one call can request (judges).
         needs_images: it reads pixels (answerers, rerankers).
@@ -39,11 +41,13 @@ class Capabilities:
     tariff: PriceEstimator | None = None
     supports_seed: bool = False
     edits: bool | None = None
+    edits_option: bool = False
     draws: bool = True
     takes_mask: bool = False
     size_rules: SizeRules = ANY_SIZE
     sees_references: bool = False
     max_images: int | None = None
+    takes_feedback: bool = False
     takes_language: bool = False
     votes: int = 1
     needs_images: bool = False

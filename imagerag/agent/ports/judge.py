@@ -17,8 +17,9 @@ class Judge(Protocol):
     Its `capabilities` are optional (see `Capabilities`). With `sees_references`, `subjects` of every method holds all
     images that the judged one was drawn with, in the order they were sent (their `role` tells them apart), and
     `requirements` may have some with an `image`: those compare the judged image with one of these, by its number
-    from 1. Where all of them are of that sort, the judge makes the checklist of the prompt itself, and puts them at its
-    end.
+    from 1. With `takes_feedback`, some may be of kind "feedback": the user's own words about an earlier image, which
+    the prompt has, too. Where all of them are of these two sorts (`Requirement.of_prompt` is false), the judge makes
+    the checklist of the prompt itself, and puts them at its end.
 
     Attributes:
         identity: `provider:model`.

@@ -10,6 +10,7 @@ from imagerag.agent.types.attempts import (
     MaskCheck,
     Requirement,
     RequirementCheck,
+    Revision,
     UsedReference,
     Verdict,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "Requirement",
     "RequirementCheck",
     "Resolution",
+    "Revision",
     "RunConfig",
     "RunContext",
     "RunResult",

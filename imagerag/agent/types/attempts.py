@@ -15,14 +15,20 @@ class Requirement(FrozenModel):
 
     Attributes:
         kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
-            "kept" is what an edit must leave as it was.
+            "kept" is what an edit must leave as it was, and "feedback" what a person wanted changed in an earlier
+            image, in their words.
         image: the number, from 1, of the image beside the judged one that it is compared with, in the order they
             were sent. None for what the prompt itself asks for.
     """
 
     text: str
-    kind: Literal["content", "style", "likeness", "kept"] = "content"
+    kind: Literal["content", "style", "likeness", "kept", "feedback"] = "content"
     image: int | None = Field(default=None, ge=1)
+
+    @property
+    def of_prompt(self) -> bool:
+        """Whether the judge made it of the prompt."""
+        return self.image is None and self.kind != "feedback"
 
 
 class RequirementCheck(FrozenModel):
@@ -90,7 +96,7 @@ class UsedReference(FrozenModel):
     crop: ImageRef | None = None
     role: Literal["reference", "subject", "edit"] = "reference"
     likeness: bool = False
-    selected_by: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
+    selected_by: Literal["retrieved", "by_hand", "kept", "given", "parent_run"] = "retrieved"
     concept: str = ""
     caption: str = ""
     similarity: Similarity | None = None
@@ -104,6 +110,26 @@ class UsedReference(FrozenModel):
     def sent(self) -> ImageRef:
         """What models are sent: the crop, or the image itself."""
         return self.crop or self.image
+
+
+class Revision(FrozenModel):
+    """The image of an earlier run that this one changes after feedback.
+
+    Attributes:
+        mask: a PNG of the image's size; where it is transparent, the image may change.
+        instruction: what the generator is told to change.
+        references: what the image was drawn with, whose authors are to be credited still.
+    """
+
+    image: ImageRef
+    mask: ImageRef | None = None
+    instruction: str
+    references: tuple[UsedReference, ...] = ()
+
+    @property
+    def reference(self) -> UsedReference:
+        """The image as the one that is edited."""
+        return UsedReference(image=self.image, mask=self.mask, role="edit", selected_by="parent_run")
 
 
 class MaskCheck(FrozenModel):

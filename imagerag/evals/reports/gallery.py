@@ -35,26 +35,38 @@ def gallery(
         plots: SVG elements.
     """
     thumbnails: dict[str, str] = {}
+    data = gallery_data(summary, results, lambda sha256: _small(sha256, load_bytes, thumbnails))
+    return render(TEMPLATES, "gallery.html", data=data, images=thumbnails, plots=list(plots))
+
+
+def gallery_data(
+    summary: Mapping[str, Any], results: Iterable[Result], small: Callable[[str], str | None]
+) -> dict[str, Any]:
+    """The cases as the gallery's script shows them.
+
+    Args:
+        results: the results in order, the arms of a case and seed in succession.
+        small: returns the key of an image's small copy; None where it is missing.
+    """
     rows: list[dict[str, Any]] = []
     left_out = 0
     for (case, seed), group in groupby(results, key=lambda result: (result.case, result.seed)):
         if len(rows) == MOST:
             left_out += 1
             continue
-        row = [_answer(result, load_bytes, thumbnails) for result in group]
+        row = [_answer(result, small) for result in group]
         head = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
         rows.append({**head, "answers": [{k: v for k, v in one.items() if k not in head} for one in row]})
-    data = {
+    return {
         "suite": summary["suite"],
         "arms": list(summary["arms"]),
         "rows": rows,
         "leftOut": left_out,
         "labels": CASES,
     }
-    return render(TEMPLATES, "gallery.html", data=data, images=thumbnails, plots=list(plots))
 
 
-def _answer(result: Result, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> dict[str, Any]:
+def _answer(result: Result, small: Callable[[str], str | None]) -> dict[str, Any]:
     best = result.attempts[result.best_attempt] if result.best_attempt is not None else None
     return {
         "prompt": result.prompt,
@@ -62,20 +74,18 @@ def _answer(result: Result, load_bytes: Callable[[str], bytes | None], thumbnail
         "arm": result.arm,
         "status": result.status,
         "reason": result.reason,
-        "image": _small(result.image.sha256 if result.image else None, load_bytes, thumbnails),
+        "image": small(result.image.sha256) if result.image else None,
         "scores": {name: value for name, value in result.scores.items() if value is not None},
         "redrawn": result.regenerations,
         "references": [
-            {"image": _small(r.image.sha256, load_bytes, thumbnails), "similarity": r.similarity, "for": r.concept}
+            {"image": small(r.image.sha256), "similarity": r.similarity, "for": r.concept}
             for r in (best.references if best else ())
         ],
     }
 
 
-def _small(sha256: str | None, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> str | None:
+def _small(sha256: str, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> str | None:
     """The key of an image's small copy."""
-    if sha256 is None:
-        return None
     key = sha256[:12]
     if key not in thumbnails:
         data = load_bytes(sha256)

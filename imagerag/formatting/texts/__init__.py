@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.formatting import labels
+from imagerag.formatting import check_labels, labels
 from imagerag.formatting.labels import Label
 
 FOLDER: Final = Path(__file__).parent
@@ -40,9 +40,13 @@ class Texts:
             key = f"{key}.one" if values["n"] == 1 else f"{key}.other"
         return self._texts[key].format(**values)
 
+    def has(self, key: str) -> bool:
+        """Whether there is a text of this key."""
+        return key in self._texts
+
     def label(self, table: str, value: str | None) -> Label:
-        """The label of a value of a table of `labels` ("OUTCOMES"), name and meaning translated."""
-        rows: Mapping[str, Label | str] = getattr(labels, table)
+        """The label of a value of a table of `labels` ("OUTCOMES") or `check_labels`, name and meaning translated."""
+        rows: Mapping[str, Label | str] = getattr(labels, table, None) or getattr(check_labels, table)
         row = rows.get(value or "")
         own = row if isinstance(row, Label) else Label(row if row is not None else (value or "").replace("_", " "))
         name, key = own.name, f"labels.{table}.{value}"

@@ -1,4 +1,4 @@
-"""Going on from where a run ended: more rounds, other references, another prompt.
+"""Going on from where a run ended: more rounds, feedback, other references, another prompt, another seed.
 
 The run that ended stays as it was. What goes on is a run of its own that begins with the best image so far and what
 was found out about it, so nothing that was paid for is asked again.
@@ -6,7 +6,7 @@ was found out about it, so nothing that was paid for is asked again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from langgraph.graph import START
 from pydantic import ValidationError
@@ -14,14 +14,13 @@ from pydantic import ValidationError
 from imagerag.agent import concept_tracker
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.ports import Filter, ReferenceLibrary
-from imagerag.agent.retrieval.candidate_selection import reference_of
-from imagerag.agent.run_record import RunRecord
+from imagerag.agent.ports import ReferenceLibrary
+from imagerag.agent.run_record import RunRecord, references_within
 from imagerag.agent.types import Attempt, ParentRun, RunSpec, Subject, UsedReference
 from imagerag.formatting.messages import invalid
-
-SHORTEST_ID: Final = 6
-"""Characters of an id that are enough, where they name one image only."""
+from imagerag.graphs.runs.image_names import id_of, references_of
+from imagerag.graphs.runs.revisions import revision_of
+from imagerag.graphs.validation import validate_feedback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,9 @@ class ContinueOptions:
         add_images: library images to draw with now, whatever the judge says is missing.
         prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
             image it goes on from.
+        feedback: what is to be different, in the person's words. It stays a requirement of every later run. The image
+            it goes on from is changed where the generator can edit; otherwise it is drawn anew.
+        seed: another seed, with which it is drawn anew.
         max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
         max_cost_usd: US dollars it may spend.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
@@ -47,11 +49,18 @@ class ContinueOptions:
     keep_images: Sequence[str | int] = ()
     add_images: Sequence[str | int] = ()
     prompt: str | None = None
+    feedback: str | Sequence[str] = ()
+    seed: int | None = None
     max_calls: int | None = None
     max_cost_usd: float | None = None
     assume_cost_usd_per_call: float | None = None
     deadline_s: float | None = None
     patience_s: float | None = None
+
+    @property
+    def feedback_lines(self) -> Sequence[str]:
+        """The feedback as a list."""
+        return [self.feedback] if isinstance(self.feedback, str) else self.feedback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,7 @@ class InitialState:
 
 def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     """Setup of the new run."""
-    names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
+    names = ("seed", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
     options = {name: getattr(steering, name) for name in names}
     changes = {name: value for name, value in options.items() if value is not None}
     try:
@@ -81,6 +90,7 @@ async def continuation(
     *,
     subjects: Sequence[Subject],
     limit: int,
+    edits: bool = False,
     library: ReferenceLibrary | None,
 ) -> InitialState:
     """The state from which a run goes on.
@@ -89,35 +99,49 @@ async def continuation(
         record: the run that ended.
         subjects: the user's own images in it.
         limit: how many images may go with a prompt.
+        edits: whether the generator changes an image that it is sent.
         library: what it took its references from.
 
     Raises:
         RunStateError: it has not ended, or there is nothing to do that was not done.
         UsageError: an image that is not known, or more references than may be sent.
     """
-    prompt = steering.prompt or record.prompt
+    prompt, new = steering.prompt or record.prompt, validate_feedback(steering.feedback_lines)
     excluded, pinned, references = await _named(record, steering, library)
-    if len(subjects) + len(pinned) + len(references) > limit:
+    sent_count = len(subjects) + len(pinned) + len(references)
+    if sent_count > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
-    lineage = ParentRun(run_id=record.run_id)
+    base = _base(record, excluded)
     values = {
         "prompt": prompt,
-        "parent_run": lineage,
+        "parent_run": ParentRun(run_id=record.run_id),
         "excluded_images": excluded,
         "kept_images": pinned,
         "subjects": [*subjects],
+        "feedback": validate_feedback([*record.feedback, *new]),
+        "revision": record.revision if base and prompt == record.prompt else None,
     }
-    base = _base(record, excluded)
     if base is None or prompt != record.prompt:
         return _anew(values, references or _carried(base, pinned))
+    if new:
+        edited = any(own.intent == "edit" for own in subjects)
+        if edits and sent_count + (not edited) <= limit:
+            return _anew(values | {"revision": revision_of(base, record, subjects, new)}, references)
+        return _anew(values | {"revision": None}, references or _carried(base, pinned))
+    if _is_other_seed(record, steering):
+        return _anew(values | {"requirements": record.requirements}, references or _carried(base, pinned))
     return _onward(values, references, base, record)
+
+
+def _is_other_seed(record: RunRecord, steering: ContinueOptions) -> bool:
+    return steering.seed is not None and (record.setup is None or steering.seed != record.setup.config.seed)
 
 
 def _anew(values: dict[str, Any], references: Sequence[UsedReference]) -> InitialState:
     """Draw what was not drawn before: with references where there are some, else as every run begins."""
     return (
         InitialState(after="select", values=values | _round(references))
-        if references
+        if references or values["revision"] or "requirements" in values
         else InitialState(after=START, values=values)
     )
 
@@ -131,10 +155,7 @@ def _onward(
     """
     verdict = base.verdict
     if verdict and verdict.aligned and not references:
-        raise RunStateError(
-            f"run {record.run_id} is aligned already: say what is to be different (another prompt, references to use, "
-            "or not to use)"
-        )
+        raise aligned_already(record.run_id)
     values |= _round(references)
     if not references:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
@@ -145,6 +166,14 @@ def _onward(
         tracked = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "tracked_concepts": tracked}
     return InitialState(after="select" if references else "generate", values=values)
+
+
+def aligned_already(run_id: str) -> RunStateError:
+    """The error of going on from an aligned run with nothing to be different."""
+    return RunStateError(
+        f"run {run_id} is aligned already: say what is to be different (feedback, another prompt or seed, references "
+        "to use, or not to use)"
+    )
 
 
 def _round(references: Sequence[UsedReference]) -> dict[str, Any]:
@@ -163,7 +192,9 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
     if not excluded and record.best_attempt is not None:
         return record.attempts[record.best_attempt]
     unwanted = set(excluded)
-    fit = [a for a in record.attempts if not unwanted & {reference.image.sha256 for reference in a.references}]
+    fit = [
+        a for a in record.attempts if not unwanted & {one.image.sha256 for one in references_within(a, record.revision)}
+    ]
     return next(iter(best_attempts(fit)), None)
 
 
@@ -171,85 +202,13 @@ async def _named(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """Images never to be used, those that go with every drawing, and those to draw with next."""
-    without = [_id_of(name, record) for name in steering.exclude_images]
-    keep = [_id_of(name, record) for name in steering.keep_images]
-    use = [_id_of(name, record, numbered=False) for name in steering.add_images]
+    without = [id_of(name, record) for name in steering.exclude_images]
+    keep = [id_of(name, record) for name in steering.keep_images]
+    use = [id_of(name, record, numbered=False) for name in steering.add_images]
     if both := set(without) & {*keep, *use}:
         raise UsageError(f"both wanted and not wanted: {', '.join(sorted(both))}")
     excluded = [sha for sha in dict.fromkeys([*record.excluded_images, *without]) if sha not in {*keep, *use}]
     pins = {pin.image.sha256: pin for pin in record.kept_images if pin.image.sha256 not in excluded}
-    pins |= {pin.image.sha256: pin for pin in await _references(keep, record, library)}
-    references = await _references([sha for sha in use if sha not in pins], record, library)
+    pins |= {pin.image.sha256: pin for pin in await references_of(keep, record, library)}
+    references = await references_of([sha for sha in use if sha not in pins], record, library)
     return excluded, list(pins.values()), references
-
-
-async def references_named(
-    names: Sequence[str | int], record: RunRecord, library: ReferenceLibrary | None
-) -> list[UsedReference]:
-    """Images, named by id or its beginning, as references.
-
-    Raises:
-        UsageError: one that is not known.
-    """
-    return await _references([_id_of(name, record, numbered=False) for name in names], record, library)
-
-
-def _id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
-    """The id that a number, an id or its beginning stands for; what the run has not seen is taken for a whole id."""
-    text = str(name).strip().lower().removeprefix("image://")
-    if text.isdecimal() and len(text) < SHORTEST_ID:
-        if numbered and 1 <= int(text) <= len(record.references):
-            return record.references[int(text) - 1].image.sha256
-        raise UsageError(f"{name!r} is no reference of run {record.run_id}: it lists {len(record.references)}")
-    matches = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
-    if len(matches) == 1:
-        return matches[0]
-    if len(text) == 64 and not set(text) - set("0123456789abcdef"):
-        return text
-    message = "names several images" if matches else "is no id of an image that this run has seen"
-    raise UsageError(f"{str(name)[:80]!r} {message}: give all 64 characters of its SHA-256")
-
-
-def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
-    """Every library image the run came across; as a reference, where it was sent as one."""
-    candidates: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
-    references = [reference for attempt in record.attempts for reference in attempt.references]
-    return candidates | {r.image.sha256: r for r in [*references, *record.kept_images] if r.role == "reference"}
-
-
-async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> list[UsedReference]:
-    """Images as references, in their order: as they were sent before, else for what of the prompt they fit best."""
-    seen_references = _seen(record)
-    unsent = [sha for sha in ids if not seen_references.get(sha)]
-    fetched = _of_web(unsent, record)
-    if unsent := [sha for sha in unsent if sha not in fetched]:
-        fetched |= await _fitting(unsent, record, library)
-    missing = [sha for sha in unsent if sha not in fetched]
-    if missing:
-        name = f"library {library.name!r}" if library else "the run's library: it has none"
-        raise UsageError(f"not in {name}: {', '.join(missing)}")
-    by_sha = {sha: reference for sha, reference in seen_references.items() if reference} | fetched
-    return [by_sha[sha].model_copy(update={"selected_by": "by_hand"}) for sha in dict.fromkeys(ids)]
-
-
-def _of_web(ids: Sequence[str], record: RunRecord) -> dict[str, UsedReference]:
-    """Images that the run found on the web, as references for what it searched them for."""
-    return {
-        candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text)
-        for search in record.searches
-        for candidate in search.candidates
-        if candidate.web and candidate.image.sha256 in ids
-    }
-
-
-async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> dict[str, UsedReference]:
-    """Each image as a reference for the unresolved concept it is most similar to; for the prompt when there is none."""
-    best: dict[str, UsedReference] = {}
-    concepts = record.unresolved or [record.prompt]
-    for concept in concepts if library else ():
-        assert library is not None, "without a library there is nothing to go through"
-        for hit in await library.search(concept, k=len(ids), filter=Filter(only=frozenset(ids))):
-            old = best.get(hit.image.sha256)
-            if old is None or (old.similarity or -1) < hit.similarity:
-                best[hit.image.sha256] = reference_of(hit, concept, hit.caption_or_description)
-    return best

@@ -17,14 +17,15 @@ from pydantic import ValidationError
 
 from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
+from imagerag.agent.feedback import with_feedback
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import ModelCall, ParentRun, RunConfig, RunSpec, Subject
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mask_validation import check_kept_masks
-from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
+from imagerag.graphs.runs.image_names import references_named
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.tools.automatic import expanded
 
@@ -74,7 +75,7 @@ async def fork(
         UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
         RunStateError: the run's steps were not kept.
     """
-    step = _step(await steps(dependencies, record.run_id), replay)
+    step = step_of(await steps(dependencies, record.run_id), replay)
     if record.setup is None:
         raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
     if step.before is None:
@@ -93,6 +94,9 @@ async def fork(
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
+        if record.revision is not None:
+            request = with_feedback(replay.prompt, record.feedback)
+            values["revision"] = record.revision.model_copy(update={"instruction": request})
     if replay.references is not None:
         values["chosen"] = await references_named(replay.references, record, parts.library)
     async with dependencies.checkpoints() as saver:
@@ -123,8 +127,12 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(invalid(error, most=1)) from error
 
 
-def _step(listed: Sequence[Step], replay: ForkOptions) -> Step:
-    """The step to begin with. Step 0 is the input: the first that is done then is the one after it."""
+def step_of(listed: Sequence[Step], replay: ForkOptions) -> Step:
+    """The step to begin with. Step 0 is the input: the first that is done then is the one after it.
+
+    Raises:
+        UsageError: there is none, or references are for another kind of step.
+    """
     steps = [step for step in listed if step.index > 0]
     match = next((step for step in steps if step.index == max(replay.step, 1)), None)
     if match is None or match.before is None or replay.step < 0:

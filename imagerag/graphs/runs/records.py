@@ -76,6 +76,7 @@ async def list_record(dependencies: Dependencies, record: RunRecord, *, created:
         cost_usd=record.cost_usd,
         calls=sum(record.calls.values()),
         parent_run=record.parent_run.run_id if record.parent_run else None,
+        image=record.image.sha256 if record.image else None,
         created=created,
     )
 

@@ -220,6 +220,7 @@ async def _delete(dependencies: Dependencies, run_id: str, descendants: Iterable
         async with dependencies.checkpoints() as saver:
             await saver.adelete_thread(run_id)
     await asyncio.to_thread(_unlink, result_files(home, run_id))
+    await asyncio.to_thread(dependencies.runs.favourites.discard, run_id)
 
 
 async def _descendants(dependencies: Dependencies, going: set[str]) -> Mapping[str, list[str]]:
@@ -270,6 +271,7 @@ class PruneLimits(BaseModel):
         max_bytes: the oldest runs, until all that runs take is no more than this.
         keep: the newest runs, which stay; alone, all others go.
         unfinished: take runs that wait or were stopped, too; those being made are never taken.
+        favourites: take favourites, too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -277,6 +279,7 @@ class PruneLimits(BaseModel):
     max_bytes: int | None = Field(default=None, ge=0)
     keep: int | None = Field(default=None, ge=0)
     unfinished: bool = False
+    favourites: bool = False
 
 
 async def choose_runs(
@@ -286,6 +289,7 @@ async def choose_runs(
     newest_first = await dependencies.runs.list(None)
     free = newest_first[limits.keep or 0 :]
     able = [one for one in reversed(free) if limits.unfinished or one.status == "ended"]
+    able = [one for one in able if limits.favourites or not one.favourite]
     able = [one for one in able if not _is_made(dependencies.home, one.run_id)]
     if limits.older_than is None and limits.max_bytes is None:
         return able if limits.keep is not None else []

@@ -15,7 +15,7 @@ from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.observability.spans import RunSpan
-from imagerag.agent.ports import ReferenceLibrary, web_libraries_of
+from imagerag.agent.ports import ReferenceLibrary, can_edit, web_libraries_of
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, RunConfig, RunSpec, Subject
@@ -36,9 +36,9 @@ from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.start_node import check_search
-from imagerag.graphs.validation import validate_id, validate_prompt
+from imagerag.graphs.validation import validate_feedback, validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
-from imagerag.store.file_lock import run_lock
+from imagerag.store.file_lock import run_lock_off_loop
 from imagerag.store.images.blob_store import sha256s_in
 
 
@@ -137,13 +137,15 @@ class Runner:
             choose = [1, 2] if standing.question else None
             raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id, choose=choose)}")
         prompt = validate_prompt(steering.prompt or record.prompt)
+        validate_feedback(steering.feedback_lines)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
         setup = await pin_snapshots(self.dependencies, apply_options(setup, steering), run_id)
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
         limit = setup.config.reference_limit(parts.generator.max_references)
-        seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
+        edits = can_edit(parts.generator)
+        seed = await continuation(record, steering, subjects=subjects, limit=limit, edits=edits, library=parts.library)
         follow = self._follow(validate_id(new_id) or new_run_id(), seed, setup, prompt, parent_run=run_id)
         async with aclosing(follow) as events:
             async for event in events:
@@ -247,14 +249,14 @@ class Runner:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
         await ensure_indexed(self.dependencies)
-        with run_lock(self.dependencies.home.lock(run_id), run_id):
-            # Journal and list stay open beside the checkpoints, so that not every call opens them.
-            async with (
-                self.dependencies.checkpoints() as saver,
-                self.dependencies.journal(),
-                self.dependencies.runs.kept_open(),
-            ):
-                yield self._compiled.graph(parts, saver)
+        # Journal and list stay open beside the checkpoints, so that not every call opens them.
+        async with (
+            run_lock_off_loop(self.dependencies.home.lock(run_id), run_id),
+            self.dependencies.checkpoints() as saver,
+            self.dependencies.journal(),
+            self.dependencies.runs.kept_open(),
+        ):
+            yield self._compiled.graph(parts, saver)
 
 
 def _checks_search(library: ReferenceLibrary | None, config: RunConfig) -> bool:

@@ -24,7 +24,7 @@ def page(diff: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
     """
     sides = [("A", a, _facts(diff.a)), ("B", b, _facts(diff.b))]
     pairs = [(one, other, _compared(one, other)) for one, other in zip_longest(a.attempts, b.attempts)]
-    words = {"attempts": attempts, "record_text": record_text, "text": text, "brief": _brief}
+    words = {"attempts": attempts, "record_text": record_text, "text": text, "brief": brief}
     return render(
         TEMPLATES, "diff.html", **words, found=diff, a=a, b=b, sides=sides, pairs=pairs, gallery=Gallery(load)
     )
@@ -46,5 +46,6 @@ def _compared(one: Attempt | None, other: Attempt | None) -> str:
     return "the same image" if one.image.sha256 == other.image.sha256 else "another image"
 
 
-def _brief(text: str) -> str:
+def brief(text: str) -> str:
+    """A value of an input, cut where it is long."""
     return text if len(text) <= 160 else f"{text[:150].rstrip()}…"

@@ -8,8 +8,8 @@ from imagerag.reports.run_diff.text import pair
 
 
 def steered(record: RunRecord) -> bool:
-    """Whether the run comes from another, or references were put in or ruled out by hand."""
-    return bool(record.parent_run or record.kept_images or record.excluded_images)
+    """Whether the run comes from another, has feedback, or references were put in or ruled out by hand."""
+    return bool(record.parent_run or record.feedback or record.kept_images or record.excluded_images)
 
 
 def origin(record: RunRecord) -> str:

@@ -47,6 +47,7 @@ async def images_of(dependencies: "Dependencies", record: RunRecord) -> dict[str
     references = [ref for attempt in record.attempts for ref in attempt.references]
     sent_ids = [image.sha256 for ref in references for image in (ref.image, ref.mask) if image]
     sent_ids += [pin.image.sha256 for pin in record.kept_images]
+    sent_ids += [record.revision.image.sha256] if record.revision else []
     own = {*(attempt.image.sha256 for attempt in record.attempts), *sent_ids}
     images: dict[str, bytes] = {}
     for sha256 in own:

@@ -15,10 +15,13 @@ Facts = dict[str, Any]
 def requested_inputs(record: RunRecord) -> Facts:
     """The inputs and settings of a run, by name, without empty ones."""
     first = record.attempts[0] if record.attempts else None
-    subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
+    sent = [one for one in first.references if one.selected_by != "parent_run"] if first else []
+    subjects = [one.image.sha256 for one in sent if one.role != "reference"]
     inputs: Facts = {
         "prompt": record.prompt,
         "image to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
+        "feedback": list(record.feedback),
+        "image to change": record.revision.image.sha256 if record.revision else None,
         "subjects": subjects,
         "never to be used": list(record.excluded_images),
         "always sent": [reference_name(pin) for pin in record.kept_images],

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.encoding import encode_for_model
@@ -205,12 +205,19 @@ def write_atomically(path: Path, data: bytes, *, flush: bool = True) -> None:
     Args:
         flush: write it to the disk at once; without that, which is many times as fast, a power cut may leave it empty.
     """
+    with atomic_file(path, flush=flush) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to in the block; it is complete or absent, as with `write_atomically`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp: its files are readable by their owner alone, while images follow the user's umask.
     fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         with fresh.open("xb") as file:
-            file.write(data)
+            yield file
             if flush:
                 file.flush()
                 os.fsync(file.fileno())

@@ -70,6 +70,7 @@ class Fallback(Generic[Member]):
             takes_mask=all(one.takes_mask for one in each),
             sees_references=all(one.sees_references for one in each),
             max_images=min(limits, default=None),
+            takes_feedback=all(one.takes_feedback for one in each),
             takes_language=any(one.takes_language for one in each),
             votes=max(one.votes for one in each),
             needs_images=any(one.needs_images for one in each),

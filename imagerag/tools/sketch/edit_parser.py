@@ -7,6 +7,7 @@ prompt.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -119,7 +120,51 @@ def _runs(words: list[str], size: int) -> list[str]:
     return [" ".join(words[at : at + size]) for at in range(len(words) - size + 1)]
 
 
-def requirements_of(edits: tuple[Edit, ...]) -> tuple[list[str], list[str]]:
+def revised(mentions: Sequence[ParsedMention], feedback: Sequence[str]) -> tuple[list[ParsedMention], list[list[Edit]]]:
+    """Apply feedback to the things of a prompt.
+
+    Returns:
+        The things that no feedback changes or removes, and for each feedback its changes, without those whose result a
+        later one changes.
+    """
+    left, changes = list(mentions), list[list[Edit]]()
+    for words in feedback:
+        edits = read_edits(words)
+        for edit in edits:
+            if edit.background:
+                changes = [[one for one in earlier if not one.background] for earlier in changes]
+            if edit.target is None:
+                continue
+            target = edit.target
+            if (match := next((one for one in left if _fits(one, target)), None)) is not None:
+                left.remove(match)
+                continue
+            changes = [
+                [one for one in earlier if not (one.result and _fits(one.result, target))] for earlier in changes
+            ]
+        changes.append(list(edits))
+    return left, changes
+
+
+def after_feedback(prompt: str, feedback: Sequence[str]) -> str:
+    """A description of the image that a prompt and feedback ask for."""
+    reading = parse(prompt)
+    left, changes = revised(reading.mentions, feedback)
+    edits = [edit for each in changes for edit in each]
+    ground = next((edit.background for edit in reversed(edits) if edit.background), reading.background)
+    things = ", ".join(phrases([*left, *(edit.result for edit in edits if edit.result)]))
+    return f"{things} on a {ground} background" if ground else things
+
+
+def _fits(mention: ParsedMention, target: ParsedMention) -> bool:
+    """Whether words for a thing that is to be changed can mean this one."""
+    if not target.has_meaning:
+        return bool(set(mention.unknown) & set(target.unknown))
+    own = (target.shape, mention.shape), (target.colour, mention.colour), (target.pattern, mention.pattern)
+    return all(wanted is None or wanted == there for wanted, there in own)
+
+
+def requirements_of(edits: Sequence[Edit]) -> tuple[list[str], list[str]]:
     """Requirements on the image after edits, things and backgrounds, in canonical wording."""
     things = phrases([edit.result for edit in edits if edit.result])
     things += [ABSENT + edit.target.bare_phrase for edit in edits if edit.target and not edit.result]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
 from imagerag.agent.images.subject_segmentation import background_colours, placed_cuts
@@ -15,7 +16,7 @@ from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
-from imagerag.tools.sketch.text_parser import phrases
+from imagerag.tools.sketch.text_parser import parse, phrases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,12 +54,15 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
 
     async def compare_kept(prompt: str, judged: bytes, original: bytes) -> Compared:
-        now, before, edits = await in_thread(_look, judged), await in_thread(_look, original), read_edits(prompt)
+        now, before = await in_thread(_look, judged), await in_thread(_look, original)
+        words, feedback = split_feedback(prompt)
+        edits = read_edits("; ".join(feedback) if feedback else prompt)
+        added = max(0, len(parse(words).mentions) - len(before.things)) if feedback else 0  # it lacked them before
         changed = await _targets(embedder, before, edits)
         others = [n for n in range(len(before.things)) if n not in changed]
         there = await _still_there(embedder, now, before, others)
         missing = len(others) - there
-        more = len(now.things) - there - sum(edit.result is not None for edit in edits)
+        more = len(now.things) - there - sum(edit.result is not None for edit in edits) - added
         problems = [f"{missing} of {len(others)} other things changed or moved"] if missing else []
         problems += [f"{more} more than was asked for"] if more > 0 else []
         if not any(edit.background for edit in edits) and not _same_paper(now, before):

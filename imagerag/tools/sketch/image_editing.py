@@ -11,6 +11,7 @@ from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
@@ -57,7 +58,8 @@ def repaint(
     if size is not None and image.size != size:
         image = image.resize(size)
     things = placed_cuts(image)
-    edits, canvas = read_edits(scene_prompt(prompt)), image.copy()
+    words, feedback = split_feedback(scene_prompt(prompt))
+    edits, canvas = read_edits("; ".join((words, *feedback))), image.copy()
     ground = next((edit.background for edit in edits if edit.background in BACKGROUNDS), "")
     if ground:
         side = max(canvas.size)

@@ -9,9 +9,10 @@ from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.judges.clip import checklist as checklists
 from imagerag.tools.judges.clip.checklist import split_style
+from imagerag.tools.judges.clip.feedback import RevisedChecklist
 from imagerag.tools.judges.clip.judge import FREE, ClipJudge
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.edit_parser import read_edits, requirements_of
+from imagerag.tools.sketch.edit_parser import Edit, is_instruction, read_edits, requirements_of, revised
 from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
@@ -50,6 +51,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
         unchecked=unchecked,
         comparisons=sketch_comparisons(embedder),
         split_edit=edit_checklist,
+        revise=revise,
         reworded=reworded,
         identity="sketch",
     )
@@ -66,6 +68,37 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     requirements += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
     whole = " ".join(prompt.split())
     return tuple(requirements) or ((Requirement(text=whole),) if whole else ())
+
+
+def revise(prompt: str, feedback: Sequence[str]) -> RevisedChecklist:
+    """The checklist of a prompt after feedback, the words of either understood as descriptions or as changes."""
+    prompt = untangle(prompt)[0]
+    if is_instruction(prompt):
+        first, *points = _points_after([], [prompt, *feedback])[1]
+        return RevisedChecklist(first, tuple(points))
+    left, points = _points_after(parse(split_style(prompt)[0]).mentions, feedback)
+    phrases_left = {_phrase(mention) for mention in left}
+    replaced = any(parse(f"on {one.text}").background for each in points for one in each if one.kind == "style")
+    own = [one for one in checklist(prompt) if one.kind == "style" or one.text in phrases_left]
+    own = [one for one in own if not (replaced and one.kind == "style" and parse(f"on {one.text}").background)]
+    return RevisedChecklist(tuple(own), tuple(points))
+
+
+def _points_after(
+    mentions: Sequence[ParsedMention], feedback: Sequence[str]
+) -> tuple[list[ParsedMention], list[tuple[Requirement, ...]]]:
+    left, changes = revised(mentions, feedback)
+    return left, [_points(edits, words) for edits, words in zip(changes, feedback, strict=True)]
+
+
+def _points(edits: Sequence[Edit], feedback: str) -> tuple[Requirement, ...]:
+    """What there should be after a feedback; the words themselves where no change is understood."""
+    if not edits and not read_edits(feedback):
+        return (Requirement(text=feedback),)
+    things, grounds = requirements_of(edits)
+    return tuple(Requirement(text=text) for text in things) + tuple(
+        Requirement(text=text, kind="style") for text in grounds
+    )
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:

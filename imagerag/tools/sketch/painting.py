@@ -16,8 +16,10 @@ from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.subject_segmentation import cut_subjects
+from imagerag.tools.sketch.edit_parser import after_feedback
 from imagerag.tools.sketch.renderer import INK, backdrop, stamp
 from imagerag.tools.sketch.style_transfer import StyleTransfer, after, untangle
 from imagerag.tools.sketch.text_parser import ParsedMention, parse
@@ -75,7 +77,9 @@ def paint(
     """
     from PIL import Image
 
-    prompt, borrowings = untangle(scene_prompt(prompt))
+    words, feedback = split_feedback(scene_prompt(prompt))
+    prompt, borrowings = untangle(words)
+    prompt = after_feedback(prompt, feedback) if feedback else prompt
     reading = parse(prompt)
     spots = _spots(prompt, reading.mentions, references, seed)
     for borrowing in borrowings:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.ports import (
     Capabilities,
     Captions,
@@ -140,7 +141,7 @@ class ScriptedJudge(_Script):
         latency_s: duration of a call, in seconds.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(takes_feedback=True)
 
     def __init__(
         self,
@@ -281,7 +282,10 @@ def _critique(
     if isinstance(reply, (int, float)):
         raw = f"{reply:g}"
         return Critique(verdict=Verdict(aligned=aligned, score=reply, raw=raw), requirements=requirements, raw=raw)
-    requirements = requirements or (Requirement(text=prompt), *(Requirement(text=text) for text in reply))
+    if not any(requirement.of_prompt for requirement in requirements):
+        words, feedback = split_feedback(prompt)
+        own = (Requirement(text=words), *(Requirement(text=text) for text in reply if text not in feedback))
+        requirements = (*own, *requirements)
     checks = tuple(
         RequirementCheck(requirement=requirement, met=requirement.text not in reply) for requirement in requirements
     )

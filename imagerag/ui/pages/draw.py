@@ -7,41 +7,85 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from imagerag.agent.errors import UsageError
+from imagerag.agent.retrieval.search_queries import WEB, names_of
+from imagerag.graphs.configuration.settings import PRESETS
 from imagerag.graphs.runs.records import new_run_id
+from imagerag.ui.draw_request import MOST_IMAGES, DrawRequest, client_of, run_options
+from imagerag.ui.estimates import estimate_part
+from imagerag.ui.library_choice import library_choices
+from imagerag.ui.pages.run import begin
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of
 
+UNWRITTEN: Final = "…"
+"""Prompt of estimates while none is written: the calls do not depend on it, the price of its text hardly does."""
 
-class DrawRequest(BaseModel):
-    """What the form sends.
 
-    Attributes:
-        prompt: what to draw.
-        library: where references come from; empty is none.
-    """
+class NamedImage(BaseModel):
+    """An image by its path below a `--root` of the server, or by its address."""
 
     model_config = ConfigDict(extra="forbid")
 
-    prompt: str
-    library: str | None = None
+    source: str
 
 
+@as_answer
 async def draw_page(request: Request) -> Response:
     """The form."""
-    rag = state_of(request).rag
-    return page(request, "draw.html", libraries=await rag.libraries.list(), settings=rag.settings)
+    state = state_of(request)
+    settings = state.rag.settings
+    names = names_of(settings.library) if settings.library else ()
+    return page(
+        request,
+        "draw.html",
+        settings=settings,
+        limits=state.limits,
+        inputs=state.inputs,
+        presets=list(PRESETS),
+        models={role: state.rag.models(role=role) for role in ("generator", "judge")},
+        libraries=await library_choices(state.rag),
+        services=[name for name in names if name.startswith(WEB)],
+        chosen=names,
+        most_images=MOST_IMAGES,
+    )
 
 
 @as_answer
 async def start_run(request: Request) -> Response:
     """Start a run; the answer has its address."""
     body, state = await read_json(request, DrawRequest), state_of(request)
-    run_id = new_run_id()
-    events = state.rag.stream(
-        body.prompt, run_id=run_id, library=body.library, **state.limits.spending(None, None, None)
-    )
-    await state.tasks.start(run_id, events).begun()
-    return JSONResponse({"run_id": run_id, "address": f"/runs/{run_id}"}, 201)
+    rag, run_id = client_of(state, body), new_run_id()
+    if not body.prompt.strip():
+        raise UsageError("the prompt is empty: write what is to be drawn")
+    events = rag.stream(body.prompt, run_id=run_id, **await run_options(state, body))
+    return await begin(state, run_id, events, prompt=body.prompt)
 
 
-ROUTES: Final = [Route("/", draw_page), Route("/runs", start_run, methods=["POST"])]
+@as_answer
+async def estimate_run(request: Request) -> Response:
+    """What the run of a form can cost, as a part of the page."""
+    body, state = await read_json(request, DrawRequest), state_of(request)
+    written = bool(body.prompt.strip())
+    options = await run_options(state, body)
+    estimate = await client_of(state, body).estimate(body.prompt if written else UNWRITTEN, **options)
+    if not written:  # what is likely to go wrong depends on the prompt
+        estimate = estimate.model_copy(update={"warnings": []})
+    return estimate_part(request, estimate, backends=True)
+
+
+@as_answer
+async def name_image(request: Request) -> Response:
+    """Keep an image that is named by a path or an address, as far as the server's policy allows it."""
+    state = state_of(request)
+    data = await state.inputs.read((await read_json(request, NamedImage)).source)
+    image = await state.rag.dependencies.blobs.put(data)
+    return JSONResponse({**image.model_dump(), "address": f"/images/{image.sha256}"}, 201)
+
+
+ROUTES: Final = [
+    Route("/", draw_page),
+    Route("/runs", start_run, methods=["POST"]),
+    Route("/estimate", estimate_run, methods=["POST"]),
+    Route("/images/named", name_image, methods=["POST"]),
+]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES, decode, opaque
 from imagerag.agent.images.regions import outlined
 from imagerag.agent.threads import in_thread
@@ -16,6 +16,7 @@ from imagerag.agent.types import Region
 from imagerag.store.images.image_info import inspect
 from imagerag.store.images.masks import shown_mask
 from imagerag.store.library.thumbnails import thumbnails
+from imagerag.ui.image_bytes import image_bytes
 from imagerag.ui.requests import as_answer, read_body, state_of
 
 SIDES: Final = (96, 192, 384, 1024, 2048)
@@ -53,17 +54,18 @@ async def post_image(request: Request) -> Response:
 async def _image(request: Request, sha256: str, library: str, *, small: bool) -> bytes:
     """The bytes of an image of a run, or of a library; where a small one is enough, the library's own thumbnail."""
     rag = state_of(request).rag
-    try:
-        return await rag.runs.image_bytes(sha256)
-    except BlobError:
-        name = library or rag.settings.library
-        if not name:
-            raise
-    if small:
+    name = library or rag.settings.library or ""
+    if small and name and not rag.dependencies.blobs.path(sha256).exists():
         found = await asyncio.to_thread(thumbnails, rag.dependencies.home, name, [sha256])
         if sha256 in found:
             return found[sha256]
-    return await rag.libraries.image_bytes(sha256, name)
+    return await image_bytes(rag, sha256, name)
+
+
+async def reduced_answer(data: bytes, side: int) -> Response:
+    """An image that is no run's or library's, reduced."""
+    reduced = await in_thread(_reduced, data, side, None, mask=False)
+    return Response(reduced, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
 
 
 def _reduced(data: bytes, side: int, region: Region | None, *, mask: bool) -> bytes:

@@ -61,7 +61,7 @@ function morph(old, fresh) {
   next.forEach((wanted, at) => {
     const own = now[at];
     if (!own) old.append(wanted);
-    else if (own.nodeType !== wanted.nodeType || own.nodeName !== wanted.nodeName) own.replaceWith(wanted);
+    else if (own.nodeType !== wanted.nodeType || own.nodeName !== wanted.nodeName || own.id !== wanted.id) own.replaceWith(wanted);
     else if (own.nodeType !== Node.ELEMENT_NODE) { if (own.data !== wanted.data) own.data = wanted.data; }
     else if (!own.hasAttribute("data-own")) {
       for (const { name } of [...own.attributes]) if (!wanted.hasAttribute(name) && name !== "open") own.removeAttribute(name);

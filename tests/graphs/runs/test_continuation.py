@@ -134,6 +134,15 @@ async def test_another_prompt_with_references_to_use_draws_at_once(stage):
     assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[wanted]]
 
 
+async def test_another_seed_draws_anew_with_the_same_references_and_checklist(stage):
+    heart = stage.library.plant(CAPTION)
+    first = await ran(stage, ["a heart"], [])
+    record = await gone_on(stage, [], seed=7)
+    assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[heart]]
+    assert (record.setup.config.seed, record.attempts[0].variation.seed) == (7, 7)
+    assert record.requirements == first.requirements
+
+
 async def test_what_may_be_spent_can_be_set_anew(stage):
     stage.library.plant(CAPTION)
     await ran(stage, ["a heart"], max_calls=2)
@@ -158,6 +167,13 @@ async def test_an_unread_verdict_is_asked_for_again(stage):
         ({"add_images": [1]}, "lists 1"),
         ({"keep_images": [1], "exclude_images": [1]}, "both wanted and not wanted"),
         ({"prompt": "\0"}, "NUL"),
+        ({"seed": 0}, "aligned already"),
+        ({"seed": -1}, "seed"),
+        ({"feedback": ""}, "the feedback is empty"),
+        ({"feedback": [" \n"]}, "the feedback is empty"),
+        ({"feedback": "red " * 500}, "at most 1000"),
+        ({"feedback": [f"make it {n}" for n in range(21)]}, "at most 20"),
+        ({"feedback": "a \0 heart"}, "NUL"),
         ({"more_rounds": 99, "prompt": "x"}, "max_rounds"),
     ],
 )

@@ -10,8 +10,10 @@ requirement that cannot be checked is never met.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.first_words import first_words
 from imagerag.agent.intents import concept_of
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
@@ -30,9 +32,17 @@ from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives as negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
+from imagerag.tools.judges.clip.feedback import Revise, RevisedChecklist, revise
 from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_image_comparisons
 from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals, Wordings
-from imagerag.tools.judges.clip.verdicts import abstention, caption_of, scores_as_json, unmet_requirements, verdict_of
+from imagerag.tools.judges.clip.verdicts import (
+    abstention,
+    caption_of,
+    joined,
+    scores_as_json,
+    unmet_requirements,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,6 +91,7 @@ class ClipJudge:
         unchecked: reason why no image can show a requirement; empty if one can.
         comparisons: how images that were sent are compared; by default whole images and their parts.
         split_edit: splits the prompt of an edit into requirements; by default as `split`.
+        revise: the checklist of a prompt after feedback; by default by `clip.feedback`'s grammar.
         reworded: other wordings of a missing requirement, selected by `prompt_variant`, from 1.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
@@ -104,11 +115,12 @@ class ClipJudge:
         unchecked: Callable[[Requirement], str] = unchecked,
         comparisons: Comparisons | None = None,
         split_edit: Callable[[str], Sequence[Requirement]] | None = None,
+        revise: Revise = revise,
         reworded: Rewordings = negatives.reworded,
         identity: str | None = None,
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
-        self._split_edit, self._reworded = split_edit or split, reworded
+        self._split_edit, self._revise, self._reworded = split_edit or split, revise, reworded
         self._comparisons = comparisons or whole_image_comparisons(embedder, regions)
         self._eye = RegionScorer(
             embedder=embedder,
@@ -124,7 +136,7 @@ class ClipJudge:
             unchecked=unchecked,
         )
 
-    capabilities = Capabilities(tariff=FREE_OF_CHARGE, sees_references=True)
+    capabilities = Capabilities(tariff=FREE_OF_CHARGE, sees_references=True, takes_feedback=True)
 
     @property
     def identity(self) -> str:
@@ -181,7 +193,8 @@ class ClipJudge:
         if variation.prompt_variant and concepts:
             failed_texts = {text.casefold() for text in variation.failed_searches}
             concept_texts = {concept.text for concept in concepts}
-            own = [requirement for requirement in unmet if requirement.text in concept_texts]
+            unmet_own = [requirement for requirement in unmet if requirement.text in concept_texts]
+            own = chain(*self._parts(prompt, unmet_own))
             others = [other for requirement in own for other in self._reworded(requirement, variation.prompt_variant)]
             remaining = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in failed_texts)
             findings = await self._eye.look(image.data, remaining) if remaining else []
@@ -225,9 +238,12 @@ class ClipJudge:
     def _checklist(
         self, prompt: str, sent_images: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
-        """The checklist; if it is empty or only compares images, the prompt's own requirements come before it."""
-        if any(requirement.image is None for requirement in requirements):
+        """The checklist; if it has none of the prompt's own requirements, these come before it."""
+        if any(requirement.of_prompt for requirement in requirements):
             return tuple(requirements)
+        words, feedback = split_feedback(prompt)
+        if feedback:
+            return (*self._revise(words, feedback).of_prompt, *requirements)
         split = self._split_edit if _edits(sent_images) else self._split
         return (*split(prompt), *requirements)
 
@@ -235,25 +251,44 @@ class ClipJudge:
         self, prompt: str, image: ImagePart, sent_images: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> list[RegionScore]:
         """One score per requirement: present, absent, or comparing."""
-        is_absence = [_edits(sent_images) and one.image is None and one.text.startswith(ABSENT) for one in requirements]
+        parts = self._parts(prompt, requirements)
+        negates = bool(split_feedback(prompt)[1]) or _edits(sent_images)
+        visible = [part for each in parts for part in each if part.image is None]
+        scores = iter(await self._present_or_absent(image, visible, negates=negates))
+        compare = [one for one in requirements if one.image is not None]
+        against = iter(await compared(self._comparisons, prompt, image, sent_images, compare))
+        return [
+            next(against) if one.image is not None else joined(one.text, [next(scores) for _ in each])
+            for one, each in zip(requirements, parts, strict=True)
+        ]
+
+    def _parts(self, prompt: str, requirements: Sequence[Requirement]) -> list[Sequence[Requirement]]:
+        """For each requirement what is checked: itself, or for feedback what there should be after it."""
+        words, feedback = split_feedback(prompt)
+        changes = dict(zip(feedback, self._revise(words, feedback).of_feedback, strict=True)) if feedback else {}
+        return [changes.get(one.text, (one,)) if one.kind == "feedback" else (one,) for one in requirements]
+
+    async def _present_or_absent(
+        self, image: ImagePart, requirements: Sequence[Requirement], *, negates: bool
+    ) -> list[RegionScore]:
+        """One score per requirement; where `negates`, one that begins with `no` is met if the rest is not seen."""
+        absent = [negates and one.text.startswith(ABSENT) for one in requirements]
         look = [
             one.model_copy(update={"text": one.text.removeprefix(ABSENT)}) if away else one
-            for one, away in zip(requirements, is_absence, strict=True)
-            if one.image is None
+            for one, away in zip(requirements, absent, strict=True)
         ]
-        compare = [one for one in requirements if one.image is not None]
-        region_scores = iter(await self._eye.look(image.data, look) if look else [])
-        against = iter(await compared(self._comparisons, prompt, image, sent_images, compare))
-        findings = []
-        for one, away in zip(requirements, is_absence, strict=True):
-            finding = next(region_scores) if one.image is None else next(against)
-            findings.append(replace(finding, text=one.text, met=not finding.met) if away else finding)
-        return findings
+        scores = await self._eye.look(image.data, look) if look else []
+        return [
+            replace(score, text=one.text, met=not score.met) if away else score
+            for score, one, away in zip(scores, requirements, absent, strict=True)
+        ]
 
     async def _rate(self, prompt: str, data: bytes) -> float:
-        requirements = tuple(self._split(prompt))
-        findings = await self._eye.look(data, requirements)
-        whole = (await self._embedder.embed_images([data])) @ (await self._embedder.embed_texts([prompt]))[0]
+        words, feedback = split_feedback(prompt)
+        revised = self._revise(words, feedback) if feedback else RevisedChecklist(tuple(self._split(prompt)))
+        findings = await self._eye.look(data, [*revised.of_prompt, *chain(*revised.of_feedback)])
+        text = ", ".join((words, *feedback))
+        whole = (await self._embedder.embed_images([data])) @ (await self._embedder.embed_texts([text]))[0]
         parts = sum(finding.similarity for finding in findings) / max(1, len(findings))
         return float(whole[0]) + parts
 

@@ -38,6 +38,7 @@ class RegionScore:
         view: "whole", or left,top,right,bottom in pixels.
         unchecked: reason why it cannot be checked in the image (it then counts as not met); empty if it can.
         words: evidence in words, if it does not follow from these numbers.
+        lacking: what to search for, if it is not the text.
     """
 
     text: str
@@ -48,6 +49,7 @@ class RegionScore:
     view: str
     unchecked: str = ""
     words: str = ""
+    lacking: str = ""
 
     @property
     def evidence(self) -> str:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from imagerag.agent.intents import concept_of
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, Verdict
 from imagerag.tools.judges.clip.checklist import DETERMINERS
+from imagerag.tools.judges.clip.feedback import OVERRIDDEN
 from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 
@@ -19,14 +21,38 @@ def verdict_of(requirements: Sequence[Requirement], findings: Sequence[RegionSco
         for requirement, finding in zip(requirements, findings, strict=True)
     )
     unmet = [check.requirement for check in checks if not check.met]
+    lacking = {finding.text: finding.lacking for finding in findings if finding.lacking}
     concepts = [concept for concept in map(concept_of, unmet) if concept is not None]
     return Verdict(
         aligned=not unmet,
         score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
         checks=checks,
-        missing=tuple(concept.model_copy(update={"caption": caption_of(concept)}) for concept in concepts),
+        missing=tuple(
+            concept.model_copy(update={"caption": lacking.get(concept.text) or caption_of(concept)})
+            for concept in concepts
+        ),
         reason=_reason(len(checks), [requirement.text for requirement in unmet]),
         raw=raw,
+    )
+
+
+def joined(text: str, parts: Sequence[RegionScore]) -> RegionScore:
+    """The score of a requirement that is checked in parts: all of them are met, and the least of them counts."""
+    if not parts:
+        return RegionScore(
+            text=text, met=True, similarity=1.0, rival="", rival_similarity=0.0, view="", words=OVERRIDDEN
+        )
+    unmet = [part for part in parts if not part.met]
+    least = min(unmet or parts, key=lambda part: part.similarity)
+    if all(part.text == text for part in parts):
+        return least
+    return replace(
+        least,
+        text=text,
+        met=not unmet,
+        unchecked=next((part.unchecked for part in parts if part.unchecked), ""),
+        words="; ".join(f"{part.text}: {part.evidence}" for part in parts),
+        lacking=", ".join(part.text for part in unmet),
     )
 
 

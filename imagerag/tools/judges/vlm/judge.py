@@ -74,6 +74,7 @@ class VlmJudge:
         return Capabilities(
             tariff=times(words_tariff(self.chat), self.votes),
             sees_references=True,
+            takes_feedback=True,
             takes_language=True,
             max_images=getattr(self.chat, "image_limit", None),
             votes=self.votes,
@@ -117,8 +118,8 @@ class VlmJudge:
         """Judge `image` against `prompt`: one request, and more only for votes after a no.
 
         Args:
-            requirements: for fused: the checklist, used verbatim and in order; if it is empty or only compares images,
-                the model writes the prompt's own requirements.
+            requirements: for fused: the checklist, used verbatim and in order; if it has none of the prompt's own,
+                the model writes these.
             max_tokens: context length of the library's encoder, for captions; None if not known.
             language: of captions, a BCP 47 tag; "" leaves it to the model.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.caption_language import language_name
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement
 
@@ -73,6 +74,13 @@ _CERTAIN_LINE: Final = 'Before one certain product, person, mascot or logo write
 _KEPT: Final = (
     "A change is a point of what there should be after it. Then add up to three points of kind kept: what picture 1 "
     "shows and the prompt does not ask to change."
+)
+_OVERRIDDEN: Final = (
+    "Make no points of the changes at the end of the prompt, and none of what they override: they come below."
+)
+_IN_ORDER: Final = (
+    "The changes at the end of the prompt are in the order in which they were asked for. One that a later change "
+    "overrides counts as met."
 )
 _CAPTIONS_OF_UNMET: Final = (
     "For every point that is not met, write a caption: a detailed description, in one sentence of at most {words} "
@@ -163,7 +171,7 @@ def asked_for(prompt: str, images: Sequence[ImagePart] = ()) -> str:
     if not images:
         return words[0]
     if images[0].role == "edit":
-        words.append(_EDITED)
+        words.append(_REVISED if split_feedback(prompt)[1] else _EDITED)
     if subjects := [image for image in images if image.role == "subject"]:
         words.append(_OWN.format(own="picture shows" if len(subjects) == 1 else f"{len(subjects)} pictures show"))
     if any(image.role == "reference" for image in images):
@@ -174,6 +182,11 @@ def asked_for(prompt: str, images: Sequence[ImagePart] = ()) -> str:
 _EDITED: Final = (
     "The prompt tells how picture 1 is to be changed. The last picture should be picture 1 with just that changed: "
     "what the prompt does not ask to change must be as it was, the same things in the same places, with the same look."
+)
+_REVISED: Final = (
+    "Picture 1 is an earlier picture for the prompt, before the last of the changes at its end. The last picture "
+    "should be picture 1 with just that changed which was still to be changed: the rest must be as it was, the same "
+    "things in the same places, with the same look."
 )
 _OWN: Final = (
     "The prompt is about somebody's own pictures: the first {own} what must be in the last one, recognisably the same."
@@ -199,22 +212,29 @@ def fused(
     """The single question of fused judging, with the checklist verbatim if there is one.
 
     Args:
-        requirements: if all of them compare with another image, the model writes the prompt's own before them.
+        requirements: if none of them is the prompt's own, the model writes these before them.
         words: of a caption, at most.
         language: of captions, a BCP 47 tag; "" leaves it to the model.
         edit: whether the image is an edit of another one.
     """
     parts = [_pick(_FUSED, variant)]
-    points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
-    if any(requirement.image is None for requirement in requirements):
+    changed = any(requirement.kind == "feedback" for requirement in requirements)
+    points = "\n".join(f"{n}. {_point(requirement)}" for n, requirement in enumerate(requirements, start=1))
+    if any(requirement.of_prompt for requirement in requirements):
         parts += ["Use exactly this checklist, with its numbers and its words.", f"CHECKLIST:\n{points}"]
     else:
-        parts.insert(0, _pick(_MAKE_CHECKLIST, variant) + f" {_CERTAIN}" + (f" {_KEPT}" if edit else ""))
+        more = f" {_CERTAIN}" + (f" {_KEPT}" if edit else "") + (f" {_OVERRIDDEN}" if changed else "")
+        parts.insert(0, _pick(_MAKE_CHECKLIST, variant) + more)
         if requirements:
-            points = "\n".join(f"- [{r.kind}] {quoted(r.text)}" for r in requirements)
+            points = "\n".join(f"- {_point(requirement)}" for requirement in requirements)
             parts += ["After your own points come these, word for word and of these kinds.", f"CHECKLIST:\n{points}"]
     captions = _CAPTIONS_OF_UNMET.format(words=words) + _in_language(language)
-    return "\n\n".join([*parts, captions, _FUSED_FORM])
+    return "\n\n".join([*parts, *([_IN_ORDER] if changed else []), captions, _FUSED_FORM])
+
+
+def _point(requirement: Requirement) -> str:
+    """A point of the checklist; feedback is content to the model, whose form has no other kind for it."""
+    return f"[{'content' if requirement.kind == 'feedback' else requirement.kind}] {quoted(requirement.text)}"
 
 
 def decide(variant: int, images: Sequence[ImagePart] = ()) -> str:

@@ -1,7 +1,8 @@
 """Structured verdict of fused judging: its schema, parsing, and voting."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
@@ -17,6 +18,8 @@ from imagerag.tools.model_text import clean, fold
 
 Kind = Literal["content", "style", "likeness", "kept"]
 KINDS: Final = ("content", "style", "likeness", "kept")
+_NEARLY: Final = 0.85
+"""Similarity of a text that a model was to copy with what it wrote, in [0, 1]: it may mend its spelling."""
 
 
 def _kind(value: Any) -> Any:
@@ -97,7 +100,7 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
         JudgeReplyError: wrong form, no checklist, or a missing item of the given one.
     """
     critique = model_of(text, ParsedCritique)
-    own = any(requirement.image is None for requirement in requirements)
+    own = any(requirement.of_prompt for requirement in requirements)
     checks = critique.checks
     pairs = _on(requirements, checks, text) if own else _and_fixed(_own_checklist(checks), requirements, text)
     if not pairs:
@@ -131,14 +134,25 @@ def _and_fixed(
     if not fixed:
         return own_checks
     by_requirement = {_folded(check.requirement.text): (check, caption) for check, caption in own_checks}
-    keys = [_folded(requirement.text) for requirement in fixed]
+    keys = [_closest(_folded(requirement.text), by_requirement) for requirement in fixed]
     if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in by_requirement]:
         raise JudgeReplyError(f"the judge says nothing about {'; '.join(lacking)}", raw=text)
     own = [pair for key, pair in by_requirement.items() if key not in keys]
     if not own:
         raise JudgeReplyError("the judge's checklist says nothing about the prompt itself", raw=text)
-    ends = [by_requirement[key][0].model_copy(update={"requirement": r}) for r, key in zip(fixed, keys, strict=True)]
-    return [*own, *((check, "") for check in ends)]
+    ends = [(by_requirement[key], requirement) for requirement, key in zip(fixed, keys, strict=True)]
+    return [
+        *own,
+        *(
+            (check.model_copy(update={"requirement": requirement}), "" if requirement.image else caption)
+            for (check, caption), requirement in ends
+        ),
+    ]
+
+
+def _closest(text: str, texts: Iterable[str]) -> str:
+    """The text itself, or the one that was nearly copied from it."""
+    return next(iter(get_close_matches(text, texts, n=1, cutoff=_NEARLY)), text)
 
 
 def _folded(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from imagerag.agent.feedback import split_feedback
 from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size
 from imagerag.tools.generators.image_models import CHAT_TEMPLATE, EDIT_TEMPLATE
@@ -97,7 +98,11 @@ class SketchResponder:
             return answer_text(request, question, self._other_words(question, parts))
         kinds = [*question.kinds, *["content"] * len(question.requirements)]
         numbers = {text: n for n, text in enumerate(question.requirements)}
-        requirements = [_requirement(text, kinds[n], len(parts) - 1) for text, n in numbers.items()]
+        feedback = split_feedback(question.prompt)[1]
+        requirements = [
+            _requirement(text, "feedback" if text in feedback else kinds[n], len(parts) - 1)
+            for text, n in numbers.items()
+        ]
         return answer_text(request, question, self._look(question.prompt, parts, requirements))
 
     def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> SketchVerdict:

@@ -22,6 +22,7 @@ from imagerag.agent.errors import (
     RefusalError,
     SpecError,
 )
+from imagerag.agent.feedback import with_feedback
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.vlm.chat_protocol import ChatMessage
@@ -85,6 +86,25 @@ async def test_fused_is_one_call_that_gives_checklist_score_missing_concepts_and
     assert answer.verdict.missing == (Concept(text="ink", caption="cap 2"),)
     assert answer.raw == answer.verdict.raw == points(True, False)
     assert answer.cost_usd is None
+
+
+async def test_feedback_is_a_point_that_the_model_puts_after_its_own(server: MockOpenAIServer) -> None:
+    point = {"kind": "content", "evidence": ""}
+    checks = [
+        {**point, "number": 1, "requirement": "a hat", "met": True, "caption": ""},
+        {**point, "number": 2, "requirement": "Make the hat red", "met": False, "caption": "R"},
+    ]
+    server.enqueue("chat", MockResponse(text=json.dumps({"checks": checks})))
+    feedback = Requirement(text="make teh hat red", kind="feedback")
+    prompt = with_feedback("a hat", [feedback.text])
+    critique = await judge_on(server).critique(
+        prompt, picture(), subjects=(), requirements=[feedback], mode="fused", variation=SamplingParams()
+    )
+    assert critique.requirements == (Requirement(text="a hat"), feedback)
+    assert [(one.text, one.caption) for one in critique.verdict.missing] == [(feedback.text, "R")]
+    asked = server.of("chat")[-1].prompt
+    assert f'- [content] "{feedback.text}"' in asked
+    assert "overrides counts as met" in asked
 
 
 async def test_what_votes_cost_is_added_up(server: MockOpenAIServer) -> None:

@@ -1,0 +1,53 @@
+"""The part of `ImageRAG.runs` that reads the list of runs as a whole, and who makes them."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from imagerag.client.context import ClientContext
+from imagerag.client.synchronous import synchronous
+
+if TYPE_CHECKING:
+    from imagerag.store.run_index import RunIndex
+
+
+class RunListAPI:
+    """Counting runs, and which of them are under way."""
+
+    _context: ClientContext
+
+    async def count(self, **filters: Any) -> int:
+        """Count runs.
+
+        Args:
+            filters: as `list` takes them.
+        """
+        return await (await self._index()).count(**filters)
+
+    async def is_under_way(self, run_id: str) -> bool:
+        """Whether a process is making the run right now. One that is not, and has not ended, was stopped in the middle
+        or waits for a selection: `resume` goes on with it. On Windows it cannot be known, and is True.
+
+        Args:
+            run_id: the whole id.
+        """
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.file_lock import is_locked
+
+        home = DataDir.find(self._context.settings.home)
+        return await asyncio.to_thread(is_locked, home.lock(run_id))
+
+    async def _index(self) -> "RunIndex":
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.run_index import RunIndex
+
+        # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
+        home = DataDir.find(self._context.settings.home)
+        listed = RunIndex(home.run_list)
+        if home.checkpoints.exists() and listed.is_lost():
+            from imagerag.graphs.runs.reindexing import ensure_indexed
+
+            await ensure_indexed(self._context.dependencies)
+        return listed
+
+    count_sync = synchronous(count)
+    is_under_way_sync = synchronous(is_under_way)

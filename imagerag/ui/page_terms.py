@@ -1,0 +1,16 @@
+"""Messages of records, estimates and errors in the terms of the page: the names of its fields."""
+
+import re
+from typing import Final
+
+from imagerag.formatting.interface_terms import as_field_names
+from imagerag.formatting.texts import Texts
+
+_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
+"""The name of a field before what is wrong with its value, as `formatting.messages.invalid` says it."""
+
+
+def page_terms(t: Texts, message: str) -> str:
+    """A message with the names of the form's fields for parameters of the Python API, and commands for its calls."""
+    names = t.starting("draw.fields")
+    return _FIELD.sub(lambda match: names.get(match[1], match[1]), as_field_names(message, names))

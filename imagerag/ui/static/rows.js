@@ -1,0 +1,41 @@
+// Rows that follow as a list is scrolled, and images of it that are gone.
+import { attempt, request, text } from "./app.js";
+
+async function follow(link, watch) {
+  if (link.dataset.asked) return;
+  link.dataset.asked = "1";
+  const address = new URL(link.href);
+  address.searchParams.set("part", "1");
+  const html = await attempt(null, () => request(address.pathname + address.search));
+  delete link.dataset.asked;
+  if (html === undefined) return;
+  const fresh = new DOMParser().parseFromString(`<ul>${html}</ul>`, "text/html").querySelector("ul");
+  link.closest("li").replaceWith(...fresh.childNodes);
+  watch();
+}
+
+/** Fetch what follows when its link comes near; gives a function to call when the rows were replaced. */
+export function followRows(listed) {
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) follow(entry.target, watch);
+  }, { rootMargin: "800px" });
+
+  function watch() {
+    seen.disconnect();
+    const link = listed.querySelector("[data-more]");
+    if (link) seen.observe(link);
+  }
+
+  listed.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-more]");
+    if (!link) return;
+    event.preventDefault();
+    follow(link, watch);
+  });
+  listed.addEventListener("error", ({ target }) => {
+    if (target.nodeName !== "IMG") return;
+    target.replaceWith(Object.assign(document.createElement("span"), { className: "gone", textContent: text("image_gone") }));
+  }, true);
+  watch();
+  return watch;
+}

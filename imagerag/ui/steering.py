@@ -1,0 +1,82 @@
+"""What the forms that continue and fork a run send, and the options that are made of it."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.errors import UntrustedError
+from imagerag.agent.run_record import RunRecord
+from imagerag.ui.requests import data_of
+from imagerag.ui.state import UiState
+
+
+class Limits(BaseModel):
+    """Limits of the new run, within those of the server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_calls: int | None = Field(default=None, ge=1)
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    assume_cost_usd_per_call: float | None = Field(default=None, gt=0)
+    deadline_s: float | None = Field(default=None, gt=0)
+
+    def within(self, state: UiState) -> dict[str, Any]:
+        """The options of a run, without what is not limited."""
+        limits = state.limits.spending(self.max_calls, self.max_cost_usd, self.deadline_s)
+        limits["assume_cost_usd_per_call"] = self.assume_cost_usd_per_call or limits["assume_cost_usd_per_call"]
+        return {name: value for name, value in limits.items() if value is not None}
+
+
+LIMITS: Final = frozenset(Limits.model_fields)
+
+
+class ContinueRequest(Limits):
+    """What the form to continue sends; see `rag.runs.stream_continue`."""
+
+    more_rounds: int = Field(default=2, ge=0, le=20)
+    feedback: str | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    exclude_images: list[str] = Field(default_factory=list, max_length=500)
+    keep_images: list[str] = Field(default_factory=list, max_length=100)
+    add_images: list[str] = Field(default_factory=list, max_length=100)
+
+
+class ForkRequest(Limits):
+    """What the form to fork sends; see `rag.runs.stream_replay`."""
+
+    step: int = Field(ge=0)
+    prompt: str | None = None
+    references: list[str] | None = Field(default=None, max_length=100)
+    seed: int | None = None
+    generator: str | None = None
+    judge: str | None = None
+    no_cache: bool = False
+
+
+def continue_options(body: ContinueRequest, state: UiState) -> dict[str, Any]:
+    """The options of `rag.runs.stream_continue`, within the server's limits."""
+    options = {name: value for name, value in data_of(body).items() if name not in LIMITS}
+    options = {name: value for name, value in options.items() if value not in ("", [])}
+    if state.limits.max_rounds is not None:
+        options["more_rounds"] = min(body.more_rounds, state.limits.max_rounds)
+    return options | body.within(state)
+
+
+def fork_changes(body: ForkRequest, state: UiState, record: RunRecord, refusal: str) -> dict[str, Any]:
+    """The step and the changes of `rag.runs.stream_replay`, within the server's limits.
+
+    Args:
+        refusal: what is said of a backend at an address that neither the run nor the server names.
+
+    Raises:
+        UntrustedError: such a backend, and the server's --allow-urls is off.
+    """
+    changes = {name: value for name, value in data_of(body).items() if name not in LIMITS and value != ""}
+    known = {state.rag.settings.generator, state.rag.settings.judge}
+    known |= {record.setup.generator, record.setup.judge} if record.setup else set()
+    for role in ("generator", "judge"):
+        spec = changes.get(role, "")
+        if "@" in spec and spec not in known and not state.inputs.urls:
+            raise UntrustedError(refusal)
+    return changes | body.within(state)

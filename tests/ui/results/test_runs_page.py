@@ -1,0 +1,124 @@
+"""The list of runs in a browser: 200 of them, filters, several picked, removal."""
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import BrowserContext, Page, expect
+
+from imagerag.ui.guard import csrf_token
+from tests.ui.results.conftest import LISTED, Results
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def serious_findings(page: Page) -> list[str]:
+    """What axe finds serious on a page."""
+    found = await Axe().run(page)
+    serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in serious]
+
+
+async def test_two_hundred_runs_are_listed_as_they_are_scrolled_to(browser_page: Page, results: Results) -> None:
+    await browser_page.goto(f"{results.address}/runs")
+    cards, count = browser_page.locator(".card"), browser_page.locator("#count")
+    shown = int((await count.inner_text()).split()[0].replace(",", ""))
+    assert shown >= LISTED
+    assert await cards.count() < shown
+    assert await serious_findings(browser_page) == []
+    for _ in range(8):
+        await browser_page.mouse.wheel(0, 20_000)
+        if not await browser_page.locator("[data-more]").count():
+            break
+        await browser_page.wait_for_function(
+            "n => document.querySelectorAll('.card').length > n", arg=await cards.count()
+        )
+    await expect(cards).to_have_count(shown)
+    # Images are loaded as they are scrolled to, each a small one.
+    loaded = await browser_page.evaluate(
+        "() => performance.getEntriesByType('resource').map(one => one.name).filter(name => name.includes('/images/'))"
+    )
+    assert all("side=384" in address for address in loaded)
+
+
+async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, results: Results) -> None:
+    await browser_page.goto(f"{results.address}/runs")
+    await browser_page.get_by_label("Prompt", exact=True).fill("LISTED number 00")
+    await expect(browser_page.locator("#count")).to_have_text("10 runs")
+    await browser_page.get_by_label("Outcome").select_option("refused")
+    await expect(browser_page.locator("#count")).to_have_text("1 run")
+    await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
+    await browser_page.reload()
+    await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
+    assert await browser_page.get_by_label("Outcome").input_value() == "refused"
+    await browser_page.get_by_label("$ at least").fill("5")
+    await expect(browser_page.locator(".nothing")).to_have_text("No run like that.")
+
+
+async def test_two_picked_runs_are_compared(browser_page: Page, results: Results) -> None:
+    await browser_page.goto(f"{results.address}/runs?text=crescent")
+    boxes = browser_page.locator(".pick input")
+    await boxes.nth(0).check()
+    assert await browser_page.get_by_role("button", name="Compare").is_disabled()
+    await boxes.nth(1).check()
+    await browser_page.get_by_role("button", name="Compare").click()
+    await expect(browser_page.locator("#viewer")).to_be_visible()
+    assert "compare?a=first&b=second" in browser_page.url
+
+
+async def test_a_removed_run_is_gone_in_the_other_tab_too(
+    browser_page: Page, browser_context: BrowserContext, results: Results
+) -> None:
+    record = await results.state.rag.generate("a blue circle to go", run_id="to-go", max_rounds=0)
+    other = await browser_context.new_page()
+    await other.goto(f"{results.address}/runs/{record.run_id}")
+    await browser_page.goto(f"{results.address}/runs?text=to+go")
+    await browser_page.locator(".pick input").check()
+    await browser_page.get_by_role("button", name="Delete…").click()
+    dialog = browser_page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("a blue circle to go")
+    await expect(dialog).to_contain_text("B go for good")  # how many bytes
+    await browser_page.keyboard.press("Escape")
+    await expect(browser_page.locator(".card")).to_have_count(1)
+    await browser_page.get_by_role("button", name="Delete…").click()
+    await dialog.get_by_role("button", name="Delete", exact=True).click()
+    await expect(browser_page.locator(".nothing")).to_be_visible()
+    await other.locator("#continue summary").first.click()
+    await expect(other.locator("#status")).to_contain_text("no run 'to-go'")
+    answer = await other.goto(f"{results.address}/runs/{record.run_id}")
+    assert answer is not None
+    assert answer.status == 404
+    await expect(other.locator("main")).to_contain_text("no run 'to-go'")
+
+
+async def test_hostile_prompts_are_text(browser_page: Page, results: Results) -> None:
+    dialogs: list[str] = []
+    browser_page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    await browser_page.goto(f"{results.address}/runs?text=alert")
+    await expect(browser_page.locator(".card h3")).to_contain_text("<script>alert(1)</script>")
+    await browser_page.goto(f"{results.address}/runs/{results.hostile.run_id}")
+    await expect(browser_page.locator("h1")).to_contain_text("{{ 7 * 6 }}")
+    await browser_page.goto(f"{results.address}/compare?a={results.hostile.run_id}&b={results.first.run_id}")
+    await expect(browser_page.locator("h1").first).to_contain_text("<img src=x")
+    assert dialogs == []
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("since=yesterday", "since"), ("min_cost=-1", "min_cost"), ("max_cost=much", "max_cost")],
+)
+async def test_a_filter_that_cannot_be_is_said(results: Results, query: str, said: str) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{results.address}/runs?{query}")
+    assert answer.status_code == 200
+    assert said in answer.text.split('role="alert">')[1].split("<")[0]
+
+
+async def test_a_run_that_is_being_made_is_not_removed(results: Results) -> None:
+    state = results.state
+    task = state.tasks.start("under-way", state.rag.stream("a green circle", run_id="under-way"))
+    async with httpx.AsyncClient(headers={"x-csrf-token": csrf_token(state)}) as client:
+        answer = await client.post(f"{results.address}/runs/remove", json={"runs": ["under-way"], "dry_run": False})
+    task.stop()
+    assert answer.status_code == 400
+    async for _ in task.follow(beat_s=10):
+        pass

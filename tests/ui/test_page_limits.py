@@ -1,0 +1,130 @@
+"""What the page may spend, read and have called, and how much at once."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from imagerag import ImageRAG
+from imagerag.assistants.tool_result import RunLimits
+from imagerag.files.access_policy import InputPolicy
+from imagerag.graphs.runs.events import RunEvent
+from imagerag.ui.app import make_app
+from imagerag.ui.guard import CSRF_HEADER, csrf_token
+from imagerag.ui.pages.run import FOLLOWERS
+from imagerag.ui.run_tasks import MOST
+from imagerag.ui.state import UiState
+
+
+def client(state: UiState) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(make_app(state))
+    headers = {CSRF_HEADER: csrf_token(state)}
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UiState:
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    return UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ({"generator": "openai:gpt-image-1@http://127.0.0.1:9/v1"}, "“Generator”"),
+        ({"judge": "transformers:/etc/model"}, "“Judge”"),
+        ({"library": "web:openverse"}, "search service"),
+        ({"library": "pgvector:mine"}, "library of an installed package"),
+        ({"seed": -1}, "Seed"),
+        ({"seed": "many"}, "Seed"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"mask": "../../etc/passwd"}, "mask"),
+        ({"images": [{"sha256": "0" * 64}]}, "0000"),
+        ({"images": [{"sha256": "0" * 64, "library": "nowhere"}]}, "nowhere"),
+        ({"images": [{"sha256": "0" * 64, "use": "edit"}] * 2}, "one image only"),
+        ({"images": [{"sha256": "0" * 64}] * 17}, "images"),
+        ({"prompt": " "}, "prompt is empty"),
+    ],
+)
+async def test_what_the_page_may_not_name_is_refused_by_name(state: UiState, sent: dict[str, Any], named: str) -> None:
+    for path in ("/runs", "/estimate"):
+        answer = await client(state).post(path, json={"prompt": "a red circle", **sent})
+        if path == "/runs" or "prompt" not in sent:
+            assert answer.status_code in (400, 404), answer.text
+            assert named in answer.json()["message"]
+    assert state.tasks.active == []
+
+
+async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
+    state.limits = RunLimits(max_rounds=1, max_calls=5, max_cost_usd=0.5, deadline_s=60)
+    sent = {"prompt": "a red circle", "max_rounds": 9, "max_calls": 99, "max_cost_usd": 9, "deadline_s": 900}
+    run = (await client(state).post("/runs", json=sent)).json()
+    task = state.tasks.get(run["run_id"])
+    assert task is not None
+    while not task.ended:
+        await task.change(task.changes, within_s=1)
+    setup = (await state.rag.runs.get(run["run_id"])).setup
+    assert setup is not None
+    config = setup.config
+    assert (config.max_rounds, config.max_calls, config.max_cost_usd, setup.deadline_s) == (1, 5, 0.5, 60)
+    refused = await client(state).post("/runs", json={"prompt": "a", "assume_cost_usd_per_call": 0.000001})
+    assert "unknown price" in refused.json()["message"]
+
+
+async def test_a_run_that_was_begun_with_more_is_not_resumed_here(state: UiState) -> None:
+    record = await state.rag.generate(
+        "a teal checkered crescent and a red solid circle", select=True, start="retrieve", threshold="off"
+    )
+    assert record.status == "interrupted"
+    state.limits = RunLimits(max_calls=2)
+    answer = await client(state).post(f"/runs/{record.run_id}/resume", json={"choose": []})
+    assert "“Calls at most” 2" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "../outside.png", "outside.png", "https://example.org/a.png"])
+async def test_files_outside_of_the_roots_and_addresses_are_not_read(
+    state: UiState, tmp_path: Path, source: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "outside.png")
+    Image.new("RGB", (8, 8)).save(root / "inside.png")
+    (root / "outside.png").symlink_to(tmp_path / "outside.png")
+    state.inputs = InputPolicy.of([root])
+    refused = await client(state).post("/images/named", json={"source": source})
+    assert refused.status_code == 400
+    assert str(tmp_path / "outside") not in refused.text
+    taken = await client(state).post("/images/named", json={"source": "inside.png"})
+    assert (taken.status_code, taken.json()["width"]) == (201, 8)
+
+
+async def test_bodies_and_runs_under_way_are_limited(state: UiState) -> None:
+    assert (await client(state).post("/runs", content=b" " * 2_000_000)).json()["message"] == "at most 1 MB are read"
+    assert (await client(state).post("/images", content=b"no image")).status_code == 400
+    whole = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(whole, "PNG")
+    assert (await client(state).post("/images", content=whole.getvalue())).json()["height"] == 10
+
+    async def never() -> AsyncIterator[RunEvent]:
+        await asyncio.Event().wait()
+        yield
+
+    for number in range(MOST):
+        state.tasks.start(f"run-{number}", never())  # type: ignore[arg-type]
+    answer = await client(state).post("/runs", json={"prompt": "one more"})
+    assert "runs are under way" in answer.json()["message"]
+    state.followers = FOLLOWERS
+    assert (await client(state).get("/runs/run-0/events")).status_code == 503
+    await state.tasks.close()
+
+
+async def test_a_run_that_is_not_made_here_is_not_stopped_here(state: UiState) -> None:
+    record = await state.rag.generate("a red circle", max_rounds=0)
+    answer = await client(state).post(f"/runs/{record.run_id}/stop")
+    assert (answer.status_code, "another process" in answer.json()["message"]) == (400, True)
