@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.retrieval.search_queries import WEB
-from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table, width
+from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import box, cosine, difference
