@@ -14,7 +14,8 @@ from typing import Any, Final
 from imagerag import __version__
 from imagerag.assistants.tool_inputs import DESCRIPTIONS
 from imagerag.mcp.job_schemas import ADDED
-from imagerag.mcp.server import INSTRUCTIONS, TOOLS
+from imagerag.mcp.server import INSTRUCTIONS
+from imagerag.mcp.tool_list import TOOLS
 
 MANIFEST: Final = "0.4"
 NAME: Final = "imagerag"
