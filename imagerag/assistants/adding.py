@@ -76,9 +76,7 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
     """
     from imagerag.store.images.image_info import inspect
 
-    name = request.library or rag.settings.library
-    if not name:
-        raise UsageError("there is no usual library here: say which one with library=...")
+    name = request.library or _usual_library(rag)
     opened = await rag.libraries._open_to_change(name)
     data = await images.read(request.image, name)
     image = await in_thread(inspect, data)
@@ -97,6 +95,14 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
     return Addition(
         request=request, library=opened.name, image=image, question="\n".join(filter(None, lines)), data=data
     )
+
+
+def _usual_library(rag: "ImageRAG") -> str:
+    from imagerag.client.web_references import first_own_library
+
+    if not rag.settings.library:
+        raise UsageError("there is no usual library here: say which one with library=...")
+    return first_own_library(rag.settings.library)
 
 
 async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> ToolResult:

@@ -196,6 +196,16 @@ async def test_a_run_under_way_is_found_by_the_request_that_began_it(place: Any,
         assert unknown.is_error
 
 
+async def test_a_result_without_its_data_is_looked_up_by_its_text(place: Any, browser_page: Page) -> None:
+    async with hosting(place.make(), browser_page) as host:
+        frame = await host.open("continue_run")
+        result = await host.client.call_tool("generate_image", {"prompt": "a boat under a blue star"})
+        text = {"type": "text", "text": getattr(result.content[0], "text", "")}
+        await host.notice("tool-result", {"content": [text]})
+        await expect(frame.locator(".badge")).to_have_text("aligned")
+        await expect(frame.locator(".strip > li")).to_have_count(2)
+
+
 async def test_words_and_colours_follow_the_host(sketch: ServerState, browser_page: Page) -> None:
     async with hosting(sketch, browser_page) as host:
         frame = await host.open("generate_image", theme="light", locale="de-AT")
