@@ -156,6 +156,7 @@ async def test_a_following_message_goes_on_and_its_images_begin_anew(chat: Chat)
     assert record.parent_run.run_id == first["run_id"]
     assert record.setup is not None
     assert (record.setup.config.max_calls, record.setup.config.max_rounds) == (7, 2)
+    assert record.feedback == ["with a hat"]
     assert "with a hat" in chat.generator.calls[-1].arguments["prompt"]
     content = [{"type": "text", "text": "my cat"}, {"type": "image", "url": f"image://{await kept(chat, 'my cat')}"}]
     third = await chat.record(await chat.say(content))
