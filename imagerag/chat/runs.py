@@ -52,13 +52,13 @@ class ChatRuns:
     async def begin(self, run_id: str, message: BaseMessage, parent: RunRecord | None, context: RunContext) -> "Events":
         """The events of the run for a message.
 
-        It is feedback on the run before it in the chat where that has left an image and the message brings none;
+        It is feedback on the run before it in the chat where that has ended with an image and the message brings none;
         otherwise it is a prompt of its own.
 
         Raises:
             UsageError: an option or an image that cannot be.
         """
-        if parent is None or parent.image is None or own_images(message):
+        if parent is None or parent.outcome is None or parent.image is None or own_images(message):
             return await self._start(run_id, message, context)
         return self.runner.continue_run(parent.run_id, _steering(text_of(message), context), new_id=run_id)
 

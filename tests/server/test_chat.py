@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -318,3 +319,20 @@ def test_an_address_is_fetched_where_the_server_allows_it(drawing_server: str) -
     content = [{"type": "text", "text": "a heart"}, block]
     run = {"assistant_id": "chat", "input": {"messages": [{"role": "user", "content": content}]}}
     assert "127.0.0.1" in ask(f"{drawing_server}/runs/wait", run)["__error__"]["message"]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_is_cancelled_is_recorded_so_and_the_chat_goes_on(
+    drawing_server: str, services: MockOpenAIServer
+) -> None:
+    services.enqueue("images.generate", MockResponse(delay_s=60), MockResponse(images=(tiny_png("after"),)))
+    with get_sync_client(url=drawing_server) as client:
+        thread = client.threads.create()["thread_id"]
+        asked = services.count()
+        run = client.runs.create(thread, "chat", input={"messages": [{"role": "user", "content": "a boat"}]})
+        while services.count() == asked:
+            time.sleep(0.05)
+        client.runs.cancel(thread, run["run_id"], wait=True)
+        done = said(client, thread, "a ship", context={"max_rounds": 0})
+    assert [message["type"] for message in done["messages"]] == ["human", "human", "ai"]
+    assert "write what is to be different" in text_of(done["messages"][-1])
