@@ -322,6 +322,19 @@ def test_an_address_is_fetched_where_the_server_allows_it(drawing_server: str) -
 
 
 @pytest.mark.timeout(300)
+def test_what_models_say_word_by_word_is_no_message(drawing_server: str, services: MockOpenAIServer) -> None:
+    asked = services.count()
+    with get_sync_client(url=drawing_server) as client:
+        thread = client.threads.create()["thread_id"]
+        given = {"messages": [{"role": "user", "content": "a heart"}]}
+        options = {"max_rounds": 0, "seed": 7}
+        stream = client.runs.stream(thread, "chat", input=given, context=options, stream_mode=["messages-tuple"])
+        told = [part.data[0] for part in stream if part.event == "messages"]
+    assert services.count() > asked + 1  # drawn and judged
+    assert [(one["type"], one["id"][-6:]) for one in told] == [("ai", "-reply")]
+
+
+@pytest.mark.timeout(300)
 def test_a_run_that_is_cancelled_is_recorded_so_and_the_chat_goes_on(
     drawing_server: str, services: MockOpenAIServer
 ) -> None:
