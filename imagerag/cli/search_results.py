@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.retrieval.search_queries import WEB
-from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table, width
+from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.numbers import box, cosine, difference
 from imagerag.formatting.text import clean, image_name

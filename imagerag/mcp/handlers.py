@@ -90,8 +90,8 @@ class Handlers:
     async def run_result(self, request: Result, ctx: "Ctx") -> "Reply":
         """The result of a run, after a short wait."""
         job = self.jobs.get(request.run_id)
-        answer = await self._recorded_answer(request.run_id) if job is None else job.answer
-        if job is None or answer is not None:
+        if job is None or job.answer is not None:
+            answer = await self._recorded_answer(request.run_id) if job is None or job.answer is None else job.answer
             return await reply(self.service, answer, thumbnail=request.thumbnail)
         try:
             async with asyncio.timeout(request.wait_s):

@@ -127,8 +127,9 @@ class RunIndex:
             calls=calls,
             parent_run=parent_run,
             image=image,
-            **({} if created is None else {"created": created}),
         )
+        if created is not None:
+            entry = entry.model_copy(update={"created": created})
         async with self._writing.use() as grouped:
             await grouped.write(partial(upsert_row, grouped.connection, entry))
         return entry

@@ -18,8 +18,8 @@ from imagerag.graphs.runs.records import new_run_id
 from imagerag.reports import step_text
 from imagerag.reports.html import trace
 from imagerag.ui.estimates import estimate_part
-from imagerag.ui.rendering import LinkedImages, page, texts_of
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.rendering import LinkedImages, page
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 from imagerag.ui.state import UiState
 from imagerag.ui.steering import ContinueRequest, ForkRequest, continue_options, fork_changes
 

@@ -17,8 +17,8 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.files.result_folders import find_folders, resolve_below
 from imagerag.formatting import labels
 from imagerag.ui.pages.images import reduced_answer
-from imagerag.ui.rendering import page, texts_of
-from imagerag.ui.requests import as_answer, state_of
+from imagerag.ui.rendering import page
+from imagerag.ui.requests import as_answer, state_of, texts_of
 from imagerag.ui.state import UiState
 
 SHOWN: Final = 60

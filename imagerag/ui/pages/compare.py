@@ -14,8 +14,8 @@ from imagerag.formatting.numbers import percent
 from imagerag.reports.html.diff_page import brief
 from imagerag.reports.run_diff import text
 from imagerag.ui.pages.images import FOREVER
-from imagerag.ui.rendering import LinkedImages, page, texts_of
-from imagerag.ui.requests import as_answer, state_of
+from imagerag.ui.rendering import LinkedImages, page
+from imagerag.ui.requests import as_answer, state_of, texts_of
 
 
 @dataclass(frozen=True)

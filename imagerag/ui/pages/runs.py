@@ -12,8 +12,8 @@ from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.types import Outcome
 from imagerag.formatting.messages import invalid
 from imagerag.formatting.numbers import size_of_bytes
-from imagerag.ui.rendering import page, texts_of
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.rendering import page
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 
 SHOWN: Final = 60
 """Runs that are listed at a time; the page asks for more as it is scrolled."""
@@ -89,7 +89,7 @@ async def runs_page(request: Request) -> Response:
     if "part" in request.query_params:
         return page(request, "runs_rows.html", **values)
     values |= {"count": await rag.runs.count(**filters.criteria), "libraries": await rag.libraries.list()}
-    shown = {"filters": filters, "standings": STANDINGS, "error": error}
+    shown: dict[str, Any] = {"filters": filters, "standings": STANDINGS, "error": error}
     return page(request, "runs.html", **values, **shown)
 
 
