@@ -16,14 +16,6 @@ def outcome_of(record: RunRecord) -> tuple[str, str]:
     return stands.name, stands.tone
 
 
-def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
-    """The decision about a candidate, and its reason."""
-    word, why = labels.decision(candidate.decision)[:2]
-    if candidate.decision == "below_threshold" and threshold is not None:
-        why = f"{cosine(threshold - candidate.similarity)} below the threshold{caption_text(candidate)}"
-    return word, why
-
-
 def passed(candidate: Candidate) -> bool:
     """Whether a candidate reached the threshold; one about which nothing else was decided yet did."""
     return candidate.decision != "below_threshold"

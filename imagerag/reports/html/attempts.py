@@ -7,18 +7,43 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Search, UsedReference, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
-from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import counted, threshold_words
+from imagerag.formatting.numbers import cosine
+from imagerag.formatting.texts import Texts
 from imagerag.formatting.web_credits import licence_text, page_of
-from imagerag.reports.record_text import passed, score_of
+from imagerag.reports.record_text import caption_text, passed
 
 SHOWN: Final = 12
 """Candidates of one search that are shown with their images; the rest is a line each."""
 
 
-def card_title(attempt: Attempt) -> str:
+def card_title(attempt: Attempt, t: Texts) -> str:
     """The number and round of an attempt."""
-    return f"{attempt_name(attempt.index)}, {labels.attempt_origin(attempt.origin, attempt.round)}".capitalize()
+    if attempt.origin == "handed_in":
+        origin = t.label("ORIGINS", attempt.origin).name
+    else:
+        origin = t("report.round", n=attempt.round) if attempt.round else t("report.first_drawing")
+    title = f"{t('report.attempt', n=attempt.index + 1)}, {origin}"
+    return title[:1].upper() + title[1:]
+
+
+def score(verdict: Verdict | None, t: Texts) -> str:
+    """`2 of 3`, or what there is instead of a score."""
+    if verdict is None:
+        return t("report.not_judged")
+    if verdict.status == "judged" and verdict.checks:
+        return t("report.met", n=sum(check.met for check in verdict.checks), of=len(verdict.checks))
+    if verdict.status != "judged" or verdict.aligned is None:
+        return t("report.no_verdict")
+    return t("report.aligned" if verdict.aligned else "report.not_aligned")
+
+
+def decision(candidate: Candidate, threshold: float | None, t: Texts) -> tuple[str, str]:
+    """The decision about a candidate, and its reason."""
+    own = t.label("DECISIONS", candidate.decision)
+    if candidate.decision == "below_threshold" and threshold is not None:
+        below = t("report.below", cosine=cosine(threshold - candidate.similarity))
+        return own.name, below + caption_text(candidate)
+    return own.name, own.meaning
 
 
 def reference_name(reference: UsedReference) -> str:
@@ -36,9 +61,9 @@ def reference_intent(reference: UsedReference) -> str:
     return ", ".join(filter(None, (intent, "must be the very one" if reference.likeness else "")))
 
 
-def unjudged(verdict: Verdict | None) -> str:
+def unjudged(verdict: Verdict | None, t: Texts) -> str:
     """Text for an attempt without a checklist."""
-    summary = score_of(verdict) + (f": {verdict.reason}" if verdict and verdict.reason else "")
+    summary = score(verdict, t) + (f": {verdict.reason}" if verdict and verdict.reason else "")
     return summary[:1].upper() + summary[1:] + "."
 
 
@@ -67,10 +92,10 @@ def met(verdict: Verdict | None, text: str) -> bool | None:
     return next((check.met for check in checks if check.requirement.text == text), None)
 
 
-def rounds(record: RunRecord) -> Iterator[tuple[str, list[Search]]]:
+def rounds(record: RunRecord, t: Texts) -> Iterator[tuple[str, list[Search]]]:
     """The searches of each round, under its title."""
     for number in sorted({search.round for search in record.searches}):
-        title = f"For round {number}" if number else "Before the first drawing"
+        title = t("report.for_round", n=number) if number else t("report.before_first")
         yield title, [search for search in record.searches if search.round == number]
 
 
@@ -86,11 +111,15 @@ def part(value: float, top: float) -> str:
     return f"{100 * max(0.0, min(value / top, 1.0)):.1f}%"
 
 
-def search_line(search: Search) -> str:
+def search_line(search: Search, t: Texts) -> str:
     """The threshold of a search, and how many candidates reached it."""
-    limit = threshold_words(search.thresholds, off="threshold off: anything passes")
-    through = sum(map(passed, search.candidates))
-    return f"{limit} · {counted(len(search.candidates), 'candidate')}, {through} passed"
+    limits = [
+        t("report.limit_in", cosine=cosine(limit), library=name) if name else t("report.limit", cosine=cosine(limit))
+        for name, limit in search.thresholds.items()
+    ]
+    limit = t("report.threshold", limits=", ".join(limits)) if limits else t("report.threshold_off")
+    found = t("report.candidates", n=len(search.candidates), passed=sum(map(passed, search.candidates)))
+    return f"{limit} · {found}"
 
 
 def credit(candidate: Candidate) -> str:
