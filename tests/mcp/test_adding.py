@@ -85,7 +85,10 @@ async def test_on_yes_the_image_is_added_and_searched_for(shelf: Shelf, client: 
         assert (report["accepted"] is None) == (report["threshold"] is None)
         (row,) = await shelf.rag.libraries.select(report["image"]["uri"].removeprefix("image://"), library="mine")
         assert (row.caption, row.licence, row.author, list(row.tags)) == (ASKED["caption"], "CC0-1.0", "Ada", ["cup"])
-        assert Path(report["image"]["path"]).read_bytes() == tiny_png("second")
+        assert (row.title, row.source) == ("second", "")
+        shutil.rmtree(shelf.folder)  # the library keeps its bytes
+        seen = await connected.call_tool("view_image", {"image_id": report["image"]["uri"]})
+        assert not seen.is_error
     (question,) = person.asked
     assert question.startswith('Add this image to the library "mine"?\n"second.png", ')
     assert all(word in question for word in ('"a teal ringed hexagon"', '"cup"', '"CC0-1.0"', '"Ada"'))
