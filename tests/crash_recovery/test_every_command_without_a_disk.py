@@ -19,8 +19,8 @@ CAUSES = {"full": "the disk is full", "read-only": "the file system is read-only
 
 READS = {
     "search", "similarity", "runs", "show", "diff", "library info", "library list",
-    "library check", "library dedupe", "library stats", "library verify", "eval study-results", "eval list",
-    "eval search", "prices list", "mcp",
+    "library check", "library dedupe", "library stats", "library unmatched", "library verify",
+    "eval study-results", "eval list", "eval search", "prices list", "mcp",
 }  # fmt: skip
 """What does all of its work without writing."""
 

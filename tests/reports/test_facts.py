@@ -5,8 +5,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.formatting.html.templating import printable
 from imagerag.formatting.numbers import cosine, dollars
-from imagerag.formatting.texts import texts
-from imagerag.reports.html.attempts import decision
+from imagerag.reports.record_text import decision_of
 from tests.reports.conftest import RUNS
 from tests.reports.html.test_run_report import Reader
 
@@ -27,7 +26,7 @@ async def test_every_fact_of_the_record_is_on_the_page(rag: ImageRAG, name: str)
     for search in record.searches:
         assert as_read(search.query.text) in words
         for candidate in search.candidates:
-            word, why = decision(candidate, search.threshold, texts())
+            word, why = decision_of(candidate, search.threshold)
             for said in (candidate.title or candidate.image.sha256[:12], cosine(candidate.similarity), word, why):
                 assert as_read(said) in words
     for attempt in record.attempts:
