@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.dry_run import dry_run_option, print_estimate
 from imagerag.cli.options import limit_options, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
@@ -35,6 +36,7 @@ from imagerag.client.client import ImageRAG
 @click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
 @click.option("--library", metavar="NAME", help="Library of its references, when not as before.")
 @limit_options
+@dry_run_option
 @output_options
 @pass_globals
 def continue_command(
@@ -42,6 +44,7 @@ def continue_command(
     /,
     run: str,
     output: OutputOptions,
+    dry_run: bool,
     **steering: Any,
 ) -> int:
     """Start a new run from the result of RUN: more rounds, feedback, other references, another prompt or seed.
@@ -51,4 +54,6 @@ def continue_command(
     run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
+    if dry_run:
+        return print_estimate(rag.runs.estimate_continue(run_name(rag, run), **steering), output.mode == "json")
     return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))

@@ -1,10 +1,10 @@
-"""`imagerag generate --dry-run`: upper bounds on the calls and cost of a run."""
+"""`--dry-run` of commands that make a run: upper bounds on its calls and cost."""
 
-import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Iterator
+from typing import TYPE_CHECKING
 
-from imagerag.cli.live_text import run_header
+import click
+
 from imagerag.cli.terminal.output import (
     accent,
     bold,
@@ -17,7 +17,7 @@ from imagerag.cli.terminal.output import (
     table,
     warning_lines,
 )
-from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars
 
@@ -25,14 +25,23 @@ if TYPE_CHECKING:
     from imagerag.graphs.cost_estimate import Estimate
 
 
-def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
-    """Print the estimate for a run with these options; returns exit code 0."""
-    estimate = asyncio.run(rag.estimate(prompt, **options))
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the highest number of calls and cost, and do nothing."
+)
+
+
+def print_estimate(estimating: Awaitable["Estimate"], as_json: bool, *, header: str = "") -> int:
+    """Print the estimate of a run; returns exit code 0.
+
+    Args:
+        header: a line above it for people.
+    """
+    estimate = run_sync(estimating)
     if as_json:
         say_json(estimate.model_dump(mode="json", by_alias=True))
     else:
         say_all(warning_lines(estimate.warnings), err=True)
-        say_all([run_header(rag.settings), *_lines(estimate)])
+        say_all([*filter(None, [header]), *_lines(estimate)])
     return 0
 
 
