@@ -16,7 +16,7 @@ AT_ONCE := --numprocesses logical --maxprocesses 12 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-newest pins lint docs-check docs site bench wheel clean
+.PHONY: help install demo test test-newest pins lint docs-check docs site bench wheel mcpb clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,12 @@ wheel: $(INSTALLED) ## build the sdist and the wheel into dist/
 	@rm -rf build dist
 	@$(BIN)/python -m build --outdir dist . > /dev/null
 	@ls dist
+
+mcpb: $(INSTALLED) ## build the desktop bundle of the MCP server into dist/
+	@echo "building the desktop bundle"
+	@rm -rf build/lib build/mcpb dist/*.mcpb
+	@$(BIN)/python -m build --wheel --outdir build/mcpb . > /dev/null
+	@$(BIN)/python -m imagerag.mcp.desktop_bundle build/mcpb/*.whl --out dist
 
 clean: ## remove .venv and everything that was made
 	@rm -rf $(VENV) $(NEWEST) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

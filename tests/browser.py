@@ -40,7 +40,8 @@ async def chromium() -> AsyncIterator[Browser]:
     """One browser for all tests of a process."""
     path = chromium_path()
     if path is None:
-        pytest.skip("no Chromium: apt-get install chromium, or IMAGERAG_TEST_CHROMIUM=PATH")
+        reason = "no Chromium: apt-get install chromium, or IMAGERAG_TEST_CHROMIUM=PATH"
+        pytest.fail(reason) if os.environ.get("IMAGERAG_TEST_CHROMIUM_NEEDED") else pytest.skip(reason)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.calls.costs import HOW_TO_PRICE
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import WEB, names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
@@ -45,9 +46,21 @@ def _after(record: "RunRecord", outcome: Outcome) -> list[str]:
     own = OUTCOMES[outcome].next_step.format(run_id=record.run_id)
     if outcome is Outcome.NO_USABLE_REFERENCE:
         return [*_ways_out(record), own]
+    if outcome is Outcome.BUDGET_EXHAUSTED and HOW_TO_PRICE in record.reason:
+        return [_price(record)]
     if outcome is Outcome.BEST_EFFORT:
         return [own] if record.unresolved and not _lacking(record) else [own, _add(record)]
     return [own] if own else []
+
+
+def _price(record: "RunRecord") -> str:
+    """How to go on where a budget in money could not be kept, because the price of a call is not known."""
+    usd = Placeholder("X")
+    if record.best_attempt is None:
+        again = _generate(record, assume_cost_usd_per_call=usd)
+        return f"say what a call costs at most, in US dollars, and run it again: {again}"
+    again = python_call("runs.continue_", record.run_id, assume_cost_usd_per_call=usd)
+    return f"say what a call costs at most, in US dollars, and go on: {again}"
 
 
 def _mask_steps(record: "RunRecord") -> list[str]:

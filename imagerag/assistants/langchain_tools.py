@@ -10,10 +10,12 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.assistants.adding import Consent
+from imagerag.assistants.argument_errors import refusal
 from imagerag.assistants.json_schemas import published
 from imagerag.assistants.run_text import format_step
 from imagerag.assistants.service import ChatService, RunLimits, ToolResult
-from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
+from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage
 from imagerag.client.synchronous import run_sync
 from imagerag.files.access_policy import InputPolicy
 
@@ -50,13 +52,14 @@ def as_tools(
     pixels: bool = True,
     inputs: InputPolicy | None = None,
     ceilings: RunLimits | None = None,
+    consent: Consent | None = None,
 ) -> list[BaseTool]:
     """imagerag as tools for a LangChain agent or a `ToolNode`, async and sync.
 
-    `generate_image`, `list_libraries`, `search_references`, `continue_run`, `ask_library`, `view_image`. What the
-    model reads is at most
-    2,000 characters of text. Wrong arguments and errors come back as one line, in a message of status "error". Inside a
-    graph every step of a run is told as a custom event (`stream_mode="custom"`): `{"type": "imagerag.progress", …}`.
+    `generate_image`, `list_libraries`, `search_references`, `add_image`, `continue_run`, `ask_library`, `view_image`.
+    What the model reads is at most 2,000 characters of text. Wrong arguments and errors come back as one line, in a
+    message of status "error". Inside a graph every step of a run is told as a custom event (`stream_mode="custom"`):
+    `{"type": "imagerag.progress", …}`.
 
     Args:
         rag: where runs, libraries and backends are; by default one made from the environment.
@@ -67,18 +70,22 @@ def as_tools(
             then names images by path and SHA-256 alone.
         inputs: which files and addresses the model may hand in. Default: files below the current folder, no addresses.
         ceilings: what each run may come to at most, whatever the model asks for.
+        consent: asks the person whether an image may be added to a library, a question that yes or no answers; without
+            it `add_image` adds nothing, and says which command the person can type.
     """
     from imagerag.client.client import ImageRAG
 
     service = ChatService(rag or ImageRAG(), inputs=inputs, ceilings=ceilings)
-    return [_Tool(service, name, thumbnails=thumbnails, pixels=pixels).as_tool() for name in TOOLS]
+    return [_Tool(service, name, thumbnails=thumbnails, pixels=pixels, consent=consent).as_tool() for name in TOOLS]
 
 
 class _Tool:
     """One tool of a service."""
 
-    def __init__(self, service: ChatService, name: str, *, thumbnails: bool, pixels: bool) -> None:
-        self._service, self._name = service, name
+    def __init__(
+        self, service: ChatService, name: str, *, thumbnails: bool, pixels: bool, consent: Consent | None
+    ) -> None:
+        self._service, self._name, self._consent = service, name, consent
         self._thumbnails, self._pixels = thumbnails and name in FOLLOWED, pixels and name != "search_references"
 
     def as_tool(self) -> BaseTool:
@@ -105,7 +112,9 @@ class _Tool:
         _hide_tokens()
         request = TOOLS[self._name].model_validate(arguments)
         call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
-        options = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
+        options: dict[str, Any] = {"consent": self._consent} if self._name == "add_image" else {}
+        if write and self._name in FOLLOWED:
+            options["on_event"] = partial(_write_progress, write, self._name)
         answer = await call(request, **options)
         if answer.is_error and answer.document is None:
             raise ToolException(answer.text)

@@ -30,6 +30,7 @@ async def search_library(
         UsageError: no library is named, and there is no default one; or the query cannot be read.
     """
     from imagerag.agent.ports import Filter
+    from imagerag.agent.ports.hits import service_errors_of
     from imagerag.agent.retrieval.query_terms import format_terms, query_terms
     from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
 
@@ -45,7 +46,9 @@ async def search_library(
         hits = await search_captions(library, loaded, k=request.k, filter=conditions)
     else:
         hits = await search_terms(library, loaded, k=request.k, filter=conditions, hybrid=request.by == "hybrid")
-    note = "" if hits else await explain_filter(library, conditions) or _NO_CAPTION * captions
+    note = "; ".join(service_errors_of(hits)) or (
+        "" if hits else await explain_filter(library, conditions) or _NO_CAPTION * captions
+    )
     report = search_report(
         name,
         getattr(library, "caption_threshold", None) if captions else _threshold(library, terms),

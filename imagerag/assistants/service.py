@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
+from imagerag.assistants.adding import Consent, add_with_consent
 from imagerag.assistants.image_lookup import ImageLookup
 from imagerag.assistants.library_list import format_libraries, libraries_report
 from imagerag.assistants.library_search import search_library
 from imagerag.assistants.run_results import error_result, run_result, wrong_state
 from imagerag.assistants.search_text import format_answer, format_image, format_search
 from imagerag.assistants.tool_inputs import (
+    AddImage,
     AskLibrary,
     ContinueRun,
     GenerateImage,
@@ -63,7 +64,7 @@ class ChatService:
         self.rag = rag
         self.allowance = allowance or ServerBudget(ServerLimits())
         self.ceilings = ceilings or RunLimits()
-        self.images = ImageLookup(rag, inputs or _default_inputs())
+        self.images = ImageLookup(rag, inputs or InputPolicy.of_current_folder())
         self._live: set[str] = set()
 
     async def generate_image(
@@ -95,6 +96,14 @@ class ChatService:
     async def search_references(self, request: SearchReferences) -> ToolResult:
         """Search a library with words or an image."""
         return await self._answer_or_error(self._search(request))
+
+    async def add_image(self, request: AddImage, *, consent: Consent | None = None) -> ToolResult:
+        """Add an image to a library once the person agrees.
+
+        Args:
+            consent: asks them; without it nothing is added, and the answer has the command that they can type.
+        """
+        return await self._answer_or_error(add_with_consent(self.rag, self.images, request, consent))
 
     async def ask_library(self, request: AskLibrary) -> ToolResult:
         """An answer from the images of a library."""
@@ -287,9 +296,3 @@ class ChatService:
         path = await asyncio.to_thread(self.images.path, image.sha256, image.media_type)
         report = ImageReport(image=ReportedImage.of(image, path))
         return ToolResult(text=format_image(report.image), data=report.model_dump(mode="json"), images=(image,))
-
-
-def _default_inputs() -> InputPolicy:
-    """Files below the current folder; none where that is the whole machine, as in many containers."""
-    here = Path.cwd()
-    return InputPolicy.of([] if here == Path(here.anchor) else [here])

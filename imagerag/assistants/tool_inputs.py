@@ -10,14 +10,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
-    SHAPES,
     Deadline,
     Feedback,
     ImageId,
@@ -34,11 +32,10 @@ from imagerag.assistants.argument_types import (
     RunId,
     Source,
     Tags,
+    Text,
     Where,
     parse_size_text,
 )
-from imagerag.formatting.messages import wrong
-from imagerag.formatting.quoting import line
 
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
@@ -172,6 +169,17 @@ class SearchReferences(Request):
         return self
 
 
+class AddImage(Request):
+    """Arguments of `add_image`."""
+
+    image: Source = Field(description="A file path, an address, or image://SHA256.")
+    library: Library = None
+    caption: Annotated[str, Field(max_length=2_000, description="What it shows, in the user's words."), Text] = ""
+    tags: Annotated[tuple[Name, ...], Field(max_length=16, description="Its tags.")] = ()
+    licence: Annotated[Label, Field(description="Such as CC0-1.0.")] = ""
+    author: Annotated[Label, Field(description="Who made it.")] = ""
+
+
 class ContinueRun(Request):
     """Arguments of `continue_run`."""
 
@@ -235,6 +243,7 @@ TOOLS: Final[dict[str, type[Request]]] = {
     "generate_image": GenerateImage,
     "list_libraries": ListLibraries,
     "search_references": SearchReferences,
+    "add_image": AddImage,
     "continue_run": ContinueRun,
     "ask_library": AskLibrary,
     "view_image": ViewImage,
@@ -261,6 +270,10 @@ DESCRIPTIONS: Final = {
         "drawing, or to find images for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
         "id, its similarity, and whether a run would use it by itself."
     ),
+    "add_image": (
+        "Add an image to a library, so that runs find it. The user is asked first; where they cannot be asked, or say "
+        "no, nothing is added. The answer says whether a search for its caption finds it."
+    ),
     "continue_run": (
         "Go on from a run, in a new one that starts from its best image: a change to it (feedback), more rounds, "
         "without a reference, keeping one, using images that search_references found, or a new prompt. Also answers "
@@ -278,24 +291,3 @@ DESCRIPTIONS: Final = {
     ),
 }
 """Descriptions of the tools, for a model."""
-
-
-def refusal(error: ValidationError) -> str:
-    """Problems of the arguments, in one line; values are not repeated, they can be anything."""
-    problems = []
-    for problem in error.errors(include_url=False):
-        place = line(".".join(str(part) for part in problem["loc"]), 60)
-        words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
-        problems.append(f"{place}: {words}" if place else words)
-    messages = list(dict.fromkeys(problems))
-    return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
-
-
-def _wrong(kind: str, message: str, value: object, context: Mapping[str, Any]) -> str:
-    if kind == "extra_forbidden":
-        return "there is no such argument"
-    if kind == "missing":
-        return "it is needed"
-    if kind == "string_pattern_mismatch":
-        return SHAPES[context["pattern"]]
-    return wrong(kind, message, value, context, repeat=False)

@@ -162,6 +162,20 @@ class SearchReport(FrozenModel):
     note: str = ""
 
 
+class AddedReport(FrozenModel):
+    """An image that was added to a library, and where a search for its caption has it."""
+
+    kind: Literal["added"] = "added"
+    added: bool
+    new: bool = False
+    library: str
+    image: ReportedImage
+    rank: int | None = None
+    similarity: float | None = None
+    accepted: bool | None = None
+    threshold: float | None = None
+
+
 class AnswerReport(FrozenModel):
     """An answer from the images of a library; what it cost is told as in `RunReport`."""
 

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from imagerag.assistants.tool_inputs import AskLibrary, ContinueRun, GenerateImage, SearchReferences
+from imagerag.assistants.tool_inputs import AddImage, AskLibrary, ContinueRun, GenerateImage, SearchReferences
 from imagerag.formatting.interface_terms import as_tool_terms
 
 _ARGUMENTS: Final = frozenset(
-    name for tool in (GenerateImage, SearchReferences, ContinueRun, AskLibrary) for name in tool.model_fields
+    name for tool in (GenerateImage, SearchReferences, AddImage, ContinueRun, AskLibrary) for name in tool.model_fields
 )
 
 

@@ -2,16 +2,17 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UnknownRunError, UsageError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
+from imagerag.batch.batch_estimate import InvalidLine
 from imagerag.batch.input_row import InputRow, plain_value
 from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
@@ -25,6 +26,9 @@ from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.library.database import is_there
+
+if TYPE_CHECKING:
+    from imagerag.graphs.cost_estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,38 @@ class LineRunner:
         Raises:
             UsageError: the line cannot be run, or nobody knows what it can cost.
         """
+        _, most = await self.estimate(request, budgeted=budgeted)
+        return most if budgeted and most is not None else 0.0
+
+    async def estimate(self, request: RunRequest, *, budgeted: bool) -> tuple["Estimate", float | None]:
+        """Check a line's run; its estimate, and the US dollars it can cost at most, its own limit counted.
+
+        Raises:
+            UsageError: the line cannot be run, or nobody knows what it can cost and the batch has a budget.
+        """
         estimate = await request.estimate(self.dependencies)
-        if not budgeted:
-            return 0.0
-        most = estimate.max_cost_usd
-        own = request.setup.config.max_cost_usd
+        most, own = estimate.max_cost_usd, request.setup.config.max_cost_usd
         if own is not None:
             most = own if most is None else min(most, own)
-        if most is None:
+        if most is None and budgeted:
             raise UsageError(
                 f"the most a run can cost is not known ({', '.join(estimate.has_unknown_cost)}), "
                 "so a budget for the batch cannot be kept: give `max_run_cost_usd` or `assume_cost_usd_per_call` "
                 "too, or write the price down (imagerag prices set)"
             )
-        return most
+        return estimate, most
+
+    async def estimates(
+        self, lines: Iterable[InputRow], *, budgeted: bool
+    ) -> AsyncGenerator[tuple["Estimate", float | None] | InvalidLine]:
+        """The `estimate` of each line, or the reason why it cannot be run."""
+        for item in lines:
+            try:
+                if item.problem:
+                    raise UsageError(item.problem)
+                yield await self.estimate(self.request(item.prompt, self.options(item)), budgeted=budgeted)
+            except UsageError as error:
+                yield InvalidLine(id=item.id, index=item.index, reason=str(error))
 
     async def run(self, item: InputRow, request: RunRequest, result: BatchResult, run: tuple[str, int]) -> BatchResult:
         """Run a line, and write its image.
@@ -156,9 +178,23 @@ class LineRunner:
         return record if record.outcome else await last_record(self._runner.resume(run_id))
 
 
-def first_start(settings: Settings, options: Mapping[str, Any]) -> BatchManifest:
-    """A new batch: its name, and the settings that it keeps."""
-    return BatchManifest(f"batch-{uuid.uuid4().hex[:8]}", settings_of(settings, options))
+def manifest(
+    started: BatchManifest | None, settings: Settings, options: Mapping[str, Any], folder: Path
+) -> BatchManifest:
+    """The name of a batch and the settings that it keeps; of one that goes on, with the options given now.
+
+    Args:
+        started: of the batch that is in the folder.
+
+    Raises:
+        UsageError: that was started with other settings.
+    """
+    if started is None:
+        return BatchManifest(f"batch-{uuid.uuid4().hex[:8]}", settings_of(settings, options))
+    now = settings_of(settings, options, started.settings["options"])
+    if difference := started.differs(now):
+        raise UsageError(f"the batch in {folder} was started with {difference}: leave that, or name another folder")
+    return started
 
 
 def settings_of(

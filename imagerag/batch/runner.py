@@ -6,7 +6,7 @@ runs again; what models had answered by then is in the journal.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,10 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.types import Outcome
 from imagerag.batch.account_rejections import AccountRejections
+from imagerag.batch.batch_estimate import BatchEstimate, summed
 from imagerag.batch.budget import BatchBudget, known_cost, spent_by
 from imagerag.batch.input_row import FILES, InputRow
-from imagerag.batch.line_runner import LineRunner, first_start, settings_of
+from imagerag.batch.line_runner import LineRunner, manifest
 from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchResult, Status
 from imagerag.batch.row_reader import Source, read_rows
@@ -117,23 +118,12 @@ class BatchRunner:
                 gone on with; raised after all results.
             AuthError, QuotaError: the account turned down several lines, one after the other; likewise.
         """
-        started = await asyncio.to_thread(self.folder.started)
-        if started is not None and not self.resume:
-            raise UsageError(
-                f"there is a batch in {self.folder.path}: go on with `resume=True`, or name another folder"
-            )
-        self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
-        self._lines = LineRunner(self.settings, self.dependencies, self._started, self.folder.path)
-        await self._lines.check()
-        earlier = self.folder.read() if started else ()
-        completed = {result.id: result for result in earlier if result.status not in self._dropped()}
-        await asyncio.to_thread(self._check_items, completed)
+        started, completed = await self._prepare()
         self.warn(await self._warnings(completed))
         with self.folder.alone():
             if await asyncio.to_thread(self.folder.started) != started:
-                raise UsageError(
-                    f"a batch was begun in {self.folder.path} just now: name another folder, or `resume=True`"
-                )
+                where = self.folder.path
+                raise UsageError(f"a batch was begun in {where} just now: name another folder, or `resume=True`")
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
@@ -148,11 +138,34 @@ class BatchRunner:
         if self._stopped_by:
             raise self._stopped_by
 
+    async def estimate(self) -> BatchEstimate:
+        """Check every line that is left, and sum what their runs can cost. Nothing is run, asked, paid or written.
+
+        Raises:
+            UsageError: an input, a folder or an option that cannot be.
+        """
+        _, completed = await self._prepare()
+        estimates = self._lines.estimates(self._remaining(completed), budgeted=self.max_cost_usd is not None)
+        warnings = await self._warnings(completed)
+        return await summed(estimates, previously_done=len(completed), budget=self.max_cost_usd, warnings=warnings)
+
+    async def _prepare(self) -> tuple[BatchManifest | None, dict[str, BatchResult]]:
+        """Check the folder, the options and the input; the manifest of an earlier start, and the results to keep."""
+        started = await asyncio.to_thread(self.folder.started)
+        if started is not None and not self.resume:
+            where = self.folder.path
+            raise UsageError(f"there is a batch in {where}: go on with `resume=True`, or name another folder")
+        self._started = manifest(started, self.settings, self.options, self.folder.path)
+        self._lines = LineRunner(self.settings, self.dependencies, self._started, self.folder.path)
+        await self._lines.check()
+        dropped, earlier = self._dropped(), self.folder.read() if started else ()
+        completed = {result.id: result for result in earlier if result.status not in dropped}
+        await asyncio.to_thread(self._check_items, completed)
+        return started, completed
+
     async def _results(self, completed_ids: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
-        remaining = (
-            item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in completed_ids
-        )
+        remaining = self._remaining(completed_ids)
         ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
         workers = [asyncio.create_task(self._work(remaining, ready)) for _ in range(self.concurrency)]
         try:
@@ -252,27 +265,16 @@ class BatchRunner:
         run_count = before.run_count + 1 if before is not None and before.status == "failed" else 1
         return f"{self._started.name}-{digest[:16]}" + (f"-{run_count}" if run_count > 1 else ""), run_count
 
-    def _agreed(self, started: BatchManifest) -> BatchManifest:
-        """The manifest of the batch, with the options given now.
-
-        Raises:
-            UsageError: it is.
-        """
-        now = settings_of(self.settings, self.options, started.settings["options"])
-        if difference := started.differs(now):
-            raise UsageError(
-                f"the batch in {self.folder.path} was started with {difference}: leave that, or name another folder"
-            )
-        return started
-
     async def _warnings(self, completed: Mapping[str, BatchResult]) -> Sequence[str]:
         """Warnings about the remaining lines, for input that can be read twice."""
         if not isinstance(self.source, str | Path | Sequence):
             return ()
-        remaining = (
-            item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in completed
-        )
-        return await self._lines.warnings(item for item in remaining if not item.problem)
+        return await self._lines.warnings(item for item in self._remaining(completed) if not item.problem)
+
+    def _remaining(self, completed: Container[str]) -> Iterator[InputRow]:
+        """The lines without a result."""
+        rows = read_rows(self.source, allow_outside=self.allow_outside)
+        return (item for item in rows if item.id not in completed)
 
     def _check_items(self, completed: Mapping[str, BatchResult]) -> None:
         """Go through the input once before anything is run, where it can be gone through twice.

@@ -12,6 +12,9 @@ import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
+from imagerag.cli.dry_run import print_batch_estimate
+from imagerag.cli.keep_web import check_keeps_web, keep_web_option
+from imagerag.cli.keep_web import keep_web as keep_web_of
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
@@ -74,6 +77,8 @@ TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget
 @generator_option
 @judge_option
 @run_options()
+@keep_web_option
+@click.option("--dry-run", is_flag=True, help="Check the lines, print what they can cost, and do nothing.")
 @json_option
 @quiet_option
 @pass_globals
@@ -91,6 +96,8 @@ def batch_command(
     generator: str | None,
     judge: str | None,
     library: str | None,
+    keep_web: bool,
+    dry_run: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -134,6 +141,10 @@ def batch_command(
         warn=lambda warnings: say_all(warning_lines(warnings), err=True),
     )
     say_all(warning_lines(notes(prompts)), err=True)
+    if dry_run:
+        return print_batch_estimate(batch, as_json)
+    if keep_web:
+        check_keeps_web(rag.settings.library)
     if not quiet:
         say(run_header(rag.settings), err=True)
     began, code, bad = time.monotonic(), 0, _BadLines()
@@ -147,6 +158,8 @@ def batch_command(
     except (KeyboardInterrupt, asyncio.CancelledError):
         _print_resume_hint(prompts, out)
         code = STOPPED
+    if keep_web and code != STOPPED and not asyncio.run(_keep_web(rag, batch)):
+        code = code or TECHNICAL
     failed = batch.counts["failed"] + batch.counts["invalid"]
     code = code or (TECHNICAL if failed else 0)
     summary = _summary(batch, time.monotonic() - began, code)
@@ -177,6 +190,18 @@ async def _follow(batch: "BatchRunner", quiet: bool, bad: _BadLines) -> None:
                 bad.add(result)
             if not quiet:
                 say(_progress(batch, batch.previously_done + finished, result), err=True)
+
+
+async def _keep_web(rag: ImageRAG, batch: "BatchRunner") -> bool:
+    """Take what the images from the web that lines were helped by into the library; whether nothing went wrong.
+
+    It is done after all lines, so that no line depends on the ones before it, and for those of earlier starts too.
+    """
+    kept = True
+    for result in batch.folder.read():
+        if result.run_id and result.references:
+            kept = await keep_web_of(rag, await rag.runs.get(result.run_id)) and kept
+    return kept
 
 
 def _progress(batch: "BatchRunner", finished: int, result: "BatchResult") -> str:

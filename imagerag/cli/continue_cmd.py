@@ -6,6 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.dry_run import dry_run_option, print_estimate
+from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.options import limit_options, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
@@ -37,12 +38,14 @@ from imagerag.client.client import ImageRAG
 @click.option("--library", metavar="NAME", help="Library of its references, when not as before.")
 @limit_options
 @dry_run_option
+@keep_web_option
 @output_options
 @pass_globals
 def continue_command(
     globals_: Globals,
     /,
     run: str,
+    keep_web: bool,
     output: OutputOptions,
     dry_run: bool,
     **steering: Any,
@@ -54,6 +57,10 @@ def continue_command(
     run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
+    name = run_name(rag, run)
     if dry_run:
-        return print_estimate(rag.runs.estimate_continue(run_name(rag, run), **steering), output.mode == "json")
-    return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))
+        return print_estimate(rag.runs.estimate_continue(name, **steering), output.mode == "json")
+    if keep_web:
+        check_run_keeps_web(rag, name)
+    delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
+    return follow_run(delivery, rag.runs.stream_continue(name, **steering))

@@ -8,7 +8,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.dry_run import dry_run_option, print_estimate
-from imagerag.cli.keep_web import check_keeps_web
+from imagerag.cli.keep_web import check_keeps_web, keep_web_option
 from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
     generator_option,
@@ -77,7 +77,7 @@ def _only_one(context: click.Context, option: click.Parameter, values: tuple[str
     help="Images that must stay recognisable: subjects and those tagged product, person, … (auto).",
 )
 @click.option("--select", is_flag=True, help="Choose the references yourself.")
-@click.option("--keep-web", is_flag=True, help="Add the images from the web that it was made with to your library.")
+@keep_web_option
 @click.option(
     "--partial-images",
     type=int,

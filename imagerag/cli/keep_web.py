@@ -1,5 +1,9 @@
 """`--keep-web`: take the images from the web that a run was helped by into the user's library."""
 
+import asyncio
+
+import click
+
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.run_record import RunRecord
@@ -8,6 +12,21 @@ from imagerag.cli.terminal.output import count, say
 from imagerag.client.client import ImageRAG
 from imagerag.client.web_references import first_own_library
 from imagerag.store.library.names import refuse_snapshot
+
+keep_web_option = click.option(
+    "--keep-web", is_flag=True, help="Add the images from the web that it was made with to your library."
+)
+
+
+def check_run_keeps_web(rag: ImageRAG, name: str) -> None:
+    """The same for the library of a run that goes on.
+
+    Raises:
+        UsageError: as `check_keeps_web`.
+        UnknownRunError: no such run.
+    """
+    record = asyncio.run(rag.runs.get(name))
+    check_keeps_web(record.setup.library if record.setup else None)
 
 
 def check_keeps_web(library: str | None) -> None:
@@ -26,7 +45,7 @@ def check_keeps_web(library: str | None) -> None:
 
 async def keep_web(rag: ImageRAG, record: RunRecord) -> bool:
     """Take them, and say so; whether nothing went wrong."""
-    name = first_own_library(rag.settings.library)
+    name = first_own_library(record.setup.library if record.setup else rag.settings.library)
     try:
         stored = await rag.libraries.keep_web(record, library=name)
     except ImageRAGError as error:

@@ -107,6 +107,7 @@ def search_command(
         return results
 
     results = asyncio.run(look())
+    say_all(warning_lines(results.service_errors), err=True)
     if as_json:
         say_json(results.as_json())
     else:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.retrieval.search_queries import WEB
 from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.numbers import box, cosine, difference
 from imagerag.formatting.text import clean, image_name
@@ -43,7 +44,15 @@ def result_lines(document: "SearchDocument") -> list[str]:
         if len(lines) != len(rows):  # folded
             lines = ["\n".join(table([row])) for row in rows]
         lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
-    return [f"library {bold(document.library)}  {dim(words.threshold_text(document))}", *lines]
+    return [*_header(document), *lines]
+
+
+def _header(document: "SearchDocument") -> list[str]:
+    """The library and its threshold; on a line each where one has no room for both."""
+    name, threshold = f"library {bold(document.library)}", words.threshold_text(document)
+    if width(name) + 2 + width(threshold) <= columns():
+        return [f"{name}  {dim(threshold)}"]
+    return [name, *map(dim, hanging(threshold, columns(), indent=2, head="  "))]
 
 
 def _below(one: "SearchResult") -> list[str]:

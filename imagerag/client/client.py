@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
+    from imagerag.batch.batch_estimate import BatchEstimate
     from imagerag.batch.results import BatchResult
     from imagerag.batch.row_reader import Source
     from imagerag.client.libraries import LibrariesAPI
@@ -86,7 +87,8 @@ class ImageRAG:
 
         Args:
             options: `preset`, `generator`, `judge`, `answerer`, `library`, `reranker`, as the constructor takes them.
-                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is.
+                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is. An
+                empty `library` is none.
 
         Raises:
             UsageError: an unknown preset or setting.
@@ -94,8 +96,11 @@ class ImageRAG:
         own = self.settings
         same = {} if options.get("preset") else {name: getattr(own, name) for name in _OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
+        settings = resolve(**{"home": own.home, **same, **given})
+        if options.get("library") == "":
+            settings = settings.model_copy(update={"library": None})
         client = object.__new__(type(self))
-        client._context = ClientContext(resolve(**{"home": own.home, **same, **given}), self._context)
+        client._context = ClientContext(settings, self._context)
         client.runs = RunsAPI(client._context)
         return client
 
@@ -232,6 +237,39 @@ class ImageRAG:
             async for result in results:
                 yield result
 
+    async def estimate_batch(
+        self,
+        source: "Source",
+        out: str | Path,
+        *,
+        resume: bool = False,
+        retry_failed: bool = False,
+        max_cost_usd: float | None = None,
+        allow_outside: bool = False,
+        **options: Unpack[BatchOptions],
+    ) -> "BatchEstimate":
+        """Upper bounds on the calls and cost of `batch` with these arguments, and the lines that cannot be run.
+
+        Nothing is run, paid or written.
+
+        Raises:
+            UsageError: an input, a folder or an option that cannot be.
+        """
+        from imagerag.batch.runner import BatchRunner
+
+        batch = BatchRunner(
+            self.settings,
+            self.dependencies,
+            source,
+            Path(out),
+            options=options,
+            resume=resume,
+            retry_failed=retry_failed,
+            max_cost_usd=max_cost_usd,
+            allow_outside=allow_outside,
+        )
+        return await batch.estimate()
+
     async def ask(
         self,
         question: str,
@@ -347,6 +385,7 @@ class ImageRAG:
 
     generate_sync = synchronous(generate)
     estimate_sync = synchronous(estimate)
+    estimate_batch_sync = synchronous(estimate_batch)
     batch_sync = synchronous_list(batch)
     ask_sync = synchronous(ask)
     workflow_sync = synchronous(workflow)

@@ -278,6 +278,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
             LibraryError: the library has no vectors of its captions.
         """
         from imagerag.agent.ports import Filter, queries_of
+        from imagerag.agent.ports.hits import service_errors_of
         from imagerag.agent.retrieval.query_terms import query_terms
         from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
         from imagerag.client.query_images import with_images
@@ -301,7 +302,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         texts = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
         queries = [other for text in texts for other in queries_of(opened, text)]
         return Hits(hits, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=queries,
-                    by=by, no_match=why)  # fmt: skip
+                    by=by, no_match=why, service_errors=service_errors_of(hits))  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

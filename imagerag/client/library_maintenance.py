@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.maintenance.changes import ImageChangeOptions
     from imagerag.store.library.maintenance.duplicates import Duplicates
     from imagerag.store.library.maintenance.export import Export
+    from imagerag.store.library.maintenance.image_selection import ImageSelection
     from imagerag.store.library.maintenance.library_disk_usage import DiskUse
     from imagerag.store.library.maintenance.statistics import LibraryStatistics
     from imagerag.store.library.maintenance.verification import Verification
@@ -47,14 +48,10 @@ class LibraryMaintenance(LibraryMigration):
             FilterError: the filter cannot be read, or asks for what the library does not know.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.agent.ports import Filter
-        from imagerag.agent.retrieval.search_queries import check_filter
-        from imagerag.store.library.maintenance.image_selection import select_images
+        from imagerag.store.library.maintenance.image_selection import select_ids
 
         opened = await self.open(library)
-        selection = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
-        await check_filter(opened, selection)
-        return await select_images(opened, [str(image) for image in images], selection if selection.condition else None)
+        return await opened.rows(await select_ids(opened, images, parse_filter(filter), tags, licences))
 
     async def add(
         self,
@@ -92,7 +89,7 @@ class LibraryMaintenance(LibraryMigration):
         licences: Sequence[str] = (),
         calibrate: bool = True,
         dry_run: bool = False,
-    ) -> "list[ImageRecord]":
+    ) -> "ImageSelection":
         """Take images out of a library. Their files stay; indexing these again leaves them out, `add` takes them back.
 
         Args:
@@ -101,21 +98,22 @@ class LibraryMaintenance(LibraryMigration):
             dry_run: change nothing, and say which images it would be.
 
         Returns:
-            What the library knew of the images.
+            The ids of the images, and what the library knew of the first ten thousand.
 
         Raises:
             UsageError: as `select`.
             UnknownLibraryError: there is none of that name.
         """
+        from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection, select_ids
         from imagerag.store.library.maintenance.removal import remove_images, settle
 
         opened = await self._open_to_change(library)
-        rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
-        if rows and not dry_run:
-            ids = [row.id for row in rows]
+        ids = await select_ids(opened, images, parse_filter(filter), tags, licences)
+        selection = ImageSelection(ids, await opened.rows(ids[:LISTED]))
+        if ids and not dry_run:
             await remove_images(opened, ids)
             await settle(opened, removed=ids, calibrate=calibrate)
-        return rows
+        return selection
 
     async def update(
         self,
@@ -125,7 +123,7 @@ class LibraryMaintenance(LibraryMigration):
         calibrate: bool = True,
         dry_run: bool = False,
         **changes: "Unpack[ImageChangeOptions]",
-    ) -> "list[ImageRecord]":
+    ) -> "ImageSelection":
         """Change what a library knows of images; nothing is encoded again.
 
         Args:
@@ -136,21 +134,22 @@ class LibraryMaintenance(LibraryMigration):
                 `set` (further fields and metadata keys), `unset`.
 
         Returns:
-            The images that are different now.
+            The ids of the images that are different now, and what the library knows of the first ten thousand.
 
         Raises:
             UsageError: as `select`; or no change is named.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+        from imagerag.store.library.maintenance.changes import ImageChanges, change_images
+        from imagerag.store.library.maintenance.image_selection import select_ids
         from imagerag.store.library.maintenance.removal import settle
 
         opened = await self._open_to_change(library)
-        rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
-        if rows and not dry_run:
-            await update_images(opened, rows)
-            await settle(opened, changed=len(rows), calibrate=calibrate)
-        return rows
+        ids = await select_ids(opened, images, parse_filter(filter))
+        different = await change_images(opened, ids, ImageChanges(**changes), dry_run=dry_run)
+        if different and not dry_run:
+            await settle(opened, changed=len(different), calibrate=calibrate)
+        return different
 
     async def dedupe(
         self,
@@ -250,6 +249,8 @@ class LibraryMaintenance(LibraryMigration):
     async def optimize(self, library: str | None = None) -> "tuple[DiskUse, DiskUse]":
         """Join small fragments, extend the indexes and remove what no longer counts: disk use before and after.
 
+        A library of an earlier version gets the columns that it lacks, so that filters compare numbers and dates.
+
         Raises:
             UnknownLibraryError: there is none of that name.
             StorageError: there is no room for it; the library stays as it was.
@@ -258,6 +259,7 @@ class LibraryMaintenance(LibraryMigration):
 
         opened = await self.open(library)
         before = await asyncio.to_thread(disk_use, opened.folder)
+        await opened.table.prepare()
         await opened.optimize()
         return before, await asyncio.to_thread(disk_use, opened.folder)
 

@@ -66,6 +66,7 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
             for hit, why in zip(hits, unknown, strict=True)
         ],
         no_match=hits.no_match,
+        service_errors=list(hits.service_errors),
     )
 
 

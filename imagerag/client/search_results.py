@@ -21,6 +21,7 @@ class Hits(list[Hit]):
         terms: what was searched with, as it was read; where there are several, each hit says what they contributed.
         by: what was compared with the query, the images or their captions.
         searched_with: the words that the encoder was asked with instead of the query's.
+        service_errors: why services on the web that had to be asked as well gave no images.
         no_match: why the filter lets nothing through, where that is so: what the library holds instead.
     """
 
@@ -34,6 +35,7 @@ class Hits(list[Hit]):
         searched_with: Sequence[str] = (),
         by: Literal["images", "captions"] = "images",
         no_match: str = "",
+        service_errors: Sequence[str] = (),
     ) -> None:
         super().__init__(hits)
         self.library = library
@@ -41,6 +43,7 @@ class Hits(list[Hit]):
         self.by = by
         self.searched_with = tuple(searched_with)
         self.no_match = no_match
+        self.service_errors = tuple(service_errors)
         self._home = home
 
     def _cosine(self, hit: Hit) -> float:

@@ -11,7 +11,8 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.integrity_check import MENDED, IntegrityProblem, integrity_problems
 from imagerag.store.library.database import open_table
-from imagerag.store.library.maintenance.repair import kept_bytes, repair_library
+from imagerag.store.library.maintenance.kept_images import KeptImages
+from imagerag.store.library.maintenance.repair import repair_library
 from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.set_aside import set_aside
 from imagerag.store.sqlite.salvage import Salvaged, salvage
@@ -104,4 +105,4 @@ def _copy_of(home: DataDir, digest: str) -> bytes | None:
         for file in home.images.rglob("*"):
             if file.is_file() and sha256(data := file.read_bytes()).hexdigest() == digest:
                 return data
-    return kept_bytes(home, digest)
+    return KeptImages(home, [digest]).read(digest)

@@ -52,6 +52,12 @@ class InputPolicy:
             folders.append(path.resolve())
         return cls(tuple(folders), urls, max_bytes)
 
+    @classmethod
+    def of_current_folder(cls) -> "InputPolicy":
+        """Files below the current folder; none where that is the whole machine, as in many containers."""
+        here = Path.cwd()
+        return cls.of([] if here == Path(here.anchor) else [here])
+
     async def read(self, source: str) -> bytes:
         """The bytes of an image that was named by a path or an address.
 

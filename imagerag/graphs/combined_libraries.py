@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.ports import ReferenceLibrary, WebLibrary
+from imagerag.agent.retrieval.search_queries import WEB
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library_with_web import LibraryWithWeb
 from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
 
 Made = TypeVar("Made")
+
+
+def unknown_library(name: str, error: UnknownLibraryError) -> UnknownLibraryError:
+    """The error for a library that there is not; of one with the name of a search service, with that service's spec."""
+    from imagerag.tools.web.services import SERVICES
+
+    if name.partition("?")[0].lower() not in SERVICES:
+        return error
+    spec = f"{WEB}{name}"
+    return UnknownLibraryError(f"no library {name!r}: the search service is {spec}, as in `library=NAME,{spec}`")
 
 
 @dataclass

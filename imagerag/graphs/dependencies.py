@@ -17,7 +17,7 @@ from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
 from imagerag.graphs.built_in_library import build_sketch_library
-from imagerag.graphs.combined_libraries import CombinedLibraries
+from imagerag.graphs.combined_libraries import CombinedLibraries, unknown_library
 from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_encoder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
@@ -258,7 +258,10 @@ class Dependencies:
             return cast(ReferenceLibrary, own)
         if PROVIDER_MARK in name:
             return await asyncio.to_thread(self._once, "library", name, partial(make_library, home=self.home.root))
-        opened = await self.open_library(name)
+        try:
+            opened = await self.open_library(name)
+        except UnknownLibraryError as error:
+            raise unknown_library(name, error) from error
         with self._lock:
             # The same object for the same library: graphs are kept by the parts they are bound to.
             if name not in self._opened or self._opened[name].metadata != opened.metadata:

@@ -81,7 +81,7 @@ class Workflow(CheckedGraph[RunState, RunInput, RunOutput]):
         return {**values, "warnings": list(await self._warned(values["prompt"]))}
 
 
-_NODES: Final = frozenset(name for name in vars(Nodes) if iscoroutinefunction(vars(Nodes)[name]) and name[0] != "_")
+NODES: Final = frozenset(name for name in vars(Nodes) if iscoroutinefunction(vars(Nodes)[name]) and name[0] != "_")
 
 
 TRIES: Final = 3
@@ -101,7 +101,7 @@ def give_up(state: RunState, error: NodeError) -> Command[Any]:
     failure = restore_exception(error.error)
     if isinstance(failure, StorageError):
         return _left_open(state, error, failure)
-    finished = error.node not in _NODES and has_finished(state)  # a node of the user's own may come after `finish`
+    finished = error.node not in NODES and has_finished(state)  # a node of the user's own may come after `finish`
     result = None if finished else state.get("result")
     update = {"result": result or result_from_error(failure, error.node), "calls": calls_from_error(failure)}
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")

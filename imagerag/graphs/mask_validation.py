@@ -58,11 +58,13 @@ def check_edits(generator: ImageGenerator) -> None:
     Raises:
         UsageError: it does not, with what to type.
     """
-    members = members_of(generator)
-    without = ", ".join(member.identity for member in members if not can_edit(member))
+    without = [member for member in members_of(generator) if not can_edit(member)]
     if without:
+        names = ", ".join(member.identity for member in without)
+        declare = all(capabilities_of(member).edits_option for member in without)
+        declared = "if it can, say so in its spec (?edits=true); otherwise " if declare else ""
         raise UsageError(
-            f"{without} cannot edit an image: name a generator that can (`generator=openai:gpt-image-2`, or "
+            f"{names} cannot edit an image: {declared}name a generator that can (`generator=openai:gpt-image-2`, or "
             "diffusers:flux-kontext), or let it appear in a new one: `subjects=FILE`"
         )
 

@@ -6,6 +6,7 @@ with it is in `warnings` before anything is drawn. Backends and library are the 
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
 beside those of all other runs, and are listed and reported like theirs.
 Which pages and which names are answered is in `graphs/configuration/origin_guard.py`.
+What a run does is in the custom stream, as `graphs/progress_events.py` says; `imagerag/chat` is a graph of messages.
 Images are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
@@ -15,7 +16,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from imagerag.agent.calls.journal import Journal
 from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
@@ -31,9 +33,10 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunSpec
 from imagerag.graphs.configuration.origin_guard import OriginGuard
 from imagerag.graphs.configuration.settings import Settings, resolve
-from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.mismatch_warnings import run_warnings
+from imagerag.graphs.progress_events import ReportingNodes
 from imagerag.graphs.qa import Workflow as Asking
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import relist_run
@@ -56,7 +59,7 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator["BatchedSqliteSaver"]:
     """Checkpointer of the server's threads, with the list of types that may be revived from them."""
-    _, dependencies = await asyncio.to_thread(_configured)
+    _, dependencies = await asyncio.to_thread(configured)
     async with dependencies.checkpoints() as saver:
         yield saver
 
@@ -79,14 +82,15 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         reranker=settings.reranker or None,
     )
     parts = await dependencies.parts(setup)
-    pins = await thread_pins(dependencies, str(config["configurable"].get("thread_id", "")), setup.library)
+    thread = str(config["configurable"].get("thread_id", ""))
+    pins = await thread_pins(dependencies, thread, setup.library)
     async with dependencies.journal() as journal:
         try:
-            workflow = dependencies.workflow(parts, journal).pin(pins)
+            workflow = _reporting(dependencies, parts, journal, thread).pin(pins)
             yield workflow.warn_with(partial(_warned, dependencies, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
-                await relist_run(dependencies, str(config["configurable"]["thread_id"]))
+                await relist_run(dependencies, thread)
 
 
 @asynccontextmanager
@@ -115,6 +119,13 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
         ).pin(pins)
 
 
+def _reporting(dependencies: Dependencies, parts: Backends, journal: Journal, thread: str) -> Workflow:
+    """The graph of these parts; its nodes write their events into the custom stream, with the images' addresses."""
+    extension = dependencies.extension
+    nodes = extension.nodes(**vars(parts), blobs=dependencies.blobs, journal=journal)
+    return extension.workflow(cast("Nodes", ReportingNodes(nodes, thread)))
+
+
 async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:
     warned = await run_warnings(dependencies, setup, prompt)
     for warning in warned:
@@ -125,7 +136,7 @@ async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tu
 async def get_image(request: Request) -> Response:
     """The bytes of an image of a run or of the library, verified against their hash."""
     digest = request.path_params["sha256"]
-    settings, dependencies = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(configured)
     data: bytes | None = None
     with suppress(ImageRAGError):
         data = await dependencies.blobs.get(digest)
@@ -143,7 +154,7 @@ async def get_image(request: Request) -> Response:
 
 async def post_image(request: Request) -> Response:
     """Keep an image, sent as the body of the request, and say what it is: an `ImageRef`."""
-    _, dependencies = await asyncio.to_thread(_configured)
+    _, dependencies = await asyncio.to_thread(configured)
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -171,14 +182,16 @@ app: Final = Starlette(
 
 
 def _chosen() -> tuple[Settings, Dependencies]:
-    settings, dependencies = _configured()
+    settings, dependencies = configured()
     return settings.with_backends, dependencies
 
 
 @cache
-def _configured() -> tuple[Settings, Dependencies]:
+def configured() -> tuple[Settings, Dependencies]:
+    """The settings of this server and what is made from them, shared by all its graphs. It reads files."""
     settings = resolve()
     dependencies = Dependencies(DataDir.find(settings.home))
+    dependencies.name(*settings.specs)
     for part in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
         assert part is not None
     return settings, dependencies

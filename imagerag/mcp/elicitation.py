@@ -7,6 +7,7 @@ question as the result, and answer it with `continue_run`.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field
@@ -25,6 +26,7 @@ MODERN: Final = "2026-07-28"
 KEY: Final = "references"
 ASKED_AT_MOST: Final = 3
 SHOWN: Final = 32
+_IN_THE_APP: Final = "the user sees the references and chooses among them in the app beside this answer: wait for that."
 _NONE: Final = frozenset({"", "none", "no", "0", "[]"})
 
 
@@ -76,6 +78,12 @@ def selection_of(answer: "ToolResult", reply: str) -> list[str]:
     if limit is not None and len(distinct) > limit:
         raise UsageError(f"{len(distinct)} are too many: at most {limit} can be sent with the prompt")
     return distinct
+
+
+def leave_to_app(answer: "ToolResult") -> "ToolResult":
+    """The answer for a client that shows the app: the user chooses there, and the model waits for that."""
+    text, _, _ = answer.text.rpartition("\nNext: ")
+    return replace(answer, text=f"{text}\nNext: {_IN_THE_APP}")
 
 
 def question(answer: "ToolResult", problem: str = "") -> str:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.types import Outcome
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import (
+    AddImage,
     AskLibrary,
     ContinueRun,
     GenerateImage,
@@ -19,7 +20,8 @@ from imagerag.assistants.tool_inputs import (
 )
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
-from imagerag.mcp import elicitation
+from imagerag.mcp import consent, elicitation
+from imagerag.mcp.app.viewing import small_copy, view_run
 from imagerag.mcp.job_schemas import Continue, Generate, JobRequest, Result, Start
 from imagerag.mcp.jobs import Job, Jobs, Work, unrecorded
 from imagerag.mcp.keepalive import cancel_on_disconnect, send_keepalive
@@ -30,9 +32,12 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult, InputRequiredResult
 
     from imagerag.graphs.runs.events import RunEvent
+    from imagerag.mcp.app.run_view import ViewRun
 
     Ctx = Context[Any, Any]
     Reply = CallToolResult | InputRequiredResult
+
+T = TypeVar("T")
 
 BEAT_S: Final = 10.0
 """Seconds between signs of life while one step takes long: many clients give up after 60 s of silence."""
@@ -85,8 +90,9 @@ class Handlers:
     async def run_result(self, request: Result, ctx: "Ctx") -> "Reply":
         """The result of a run, after a short wait."""
         job = self.jobs.get(request.run_id)
-        if job is None:
-            return await reply(self.service, await self._recorded_answer(request.run_id), thumbnail=request.thumbnail)
+        if job is None or job.answer is not None:
+            answer = await self._recorded_answer(request.run_id) if job is None or job.answer is None else job.answer
+            return await reply(self.service, answer, thumbnail=request.thumbnail)
         try:
             async with asyncio.timeout(request.wait_s):
                 answer = await cancel_on_disconnect(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
@@ -112,6 +118,11 @@ class Handlers:
     async def search_references(self, request: SearchReferences, ctx: "Ctx") -> "Reply":
         """Look into a library."""
         return await self._looked_up(self.service.search_references(request), ctx)
+
+    async def add_image(self, request: AddImage, ctx: "Ctx") -> "Reply":
+        """Add an image to a library, if the person agrees."""
+        answer = await self._kept_alive(consent.add_image(self.service, request, ctx), ctx, "waiting for consent")
+        return await reply(self.service, answer) if isinstance(answer, ToolResult) else answer
 
     async def ask_library(self, request: AskLibrary, ctx: "Ctx") -> "Reply":
         """Answer from a library."""
@@ -140,13 +151,23 @@ class Handlers:
                     continue
             raise BlobError(f"no image image://{sha256} in any run or library here") from missing
 
+    async def small_image(self, sha256: str, side: int) -> bytes:
+        """A small copy of an image; raises `BlobError` where there is none."""
+        return await small_copy(await self.image(sha256), side)
+
+    async def run_view(self, request: "ViewRun", ctx: "Ctx") -> "Reply":
+        """The state of a run for the app."""
+        return await reply(self.service, await view_run(self.service, self.jobs, request, _session(ctx), ctx))
+
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
         from imagerag.graphs.runs.records import new_run_id
 
         def work(job: Job) -> Awaitable[ToolResult]:
             return self.service.generate_image(request, on_event=_progress_callback(job), run_id=job.run_id)
 
-        return self.jobs.start(new_run_id(), self._ending(work), owner=_session(ctx), keep=keep)
+        return self.jobs.start(
+            new_run_id(), self._ending(work), owner=_session(ctx), keep=keep, request_id=ctx.request_id
+        )
 
     async def _go_on(self, request: ContinueRun, ctx: "Ctx") -> Job:
         """A job that answers, resumes or steers a run; the last in a new run."""
@@ -162,13 +183,17 @@ class Handlers:
             return self.service.continue_run(request, on_event=_progress_callback(job), run_id=run_id)
 
         run_id = new_run_id() if fresh else record.run_id
-        return self.jobs.start(run_id, self._ending(work), owner=_session(ctx))
+        return self.jobs.start(run_id, self._ending(work), owner=_session(ctx), request_id=ctx.request_id)
 
     async def _through(self, job: Job, thumbnail: bool, ctx: "Ctx") -> "Reply":
-        """Follow a run to its end; where it waits for a choice, ask the human if the client can."""
+        """Follow a run to its end; where it waits for a choice, ask the human if the client can: best in the app."""
+        from mcp.server.apps import client_supports_apps
+
         heard = self._reporter(ctx)
         while True:
             answer = await cancel_on_disconnect(ctx, self._to_the_end(job, heard))
+            if elicitation.waits(answer) and client_supports_apps(ctx):
+                return await reply(self.service, elicitation.leave_to_app(answer), thumbnail=thumbnail)
             if not (elicitation.waits(answer) and elicitation.can_ask(ctx)):
                 break
             if elicitation.is_modern(ctx):
@@ -230,8 +255,12 @@ class Handlers:
 
     async def _looked_up(self, answer: Coroutine[Any, Any, ToolResult], ctx: "Ctx") -> "Reply":
         """A question that makes no run."""
-        lookup = send_keepalive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
-        return await reply(self.service, await cancel_on_disconnect(ctx, lookup))
+        return await reply(self.service, await self._kept_alive(answer, ctx, "looking into the library"))
+
+    async def _kept_alive(self, work: Coroutine[Any, Any, T], ctx: "Ctx", message: str) -> T:
+        """Wait for what makes no run, with signs of life, and no longer than the client does."""
+        alive = send_keepalive(work, self._reporter(ctx), message, beat_s=self.beat_s)
+        return await cancel_on_disconnect(ctx, alive)
 
     def _reporter(self, ctx: "Ctx") -> Callable[[str], Awaitable[None]]:
         """Tells the client what a run does. Each number is larger than the last, as the protocol wants it."""
@@ -248,7 +277,7 @@ class Handlers:
 def _progress_callback(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def report(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.report(labels.node_done(event.node))
+            job.report(labels.node_done(event.node), event.node)
         elif event.kind == "started":
             job.report("drawing")
 

@@ -31,8 +31,10 @@ class Job:
         run_id: the run's id.
         owner: the session that asked for it; None where the connection is the process.
         keep: whether it goes on when the session ends and when nobody asks about it.
+        request_id: the id of the request that began it, by which the app in a chat finds it before it has an answer.
         state: where it stands.
         progress_text: what it did last, in a few words.
+        node: the step of the workflow that ended last; empty before the first.
         steps: how many times it said what it did.
         answer: what to tell, once it has ended.
         why: who cancelled it, when somebody did.
@@ -41,8 +43,10 @@ class Job:
     run_id: str
     owner: str | None = None
     keep: bool = False
+    request_id: str = ""
     state: Literal["queued", "running", "ended"] = "queued"
     progress_text: str = "waiting for its turn"
+    node: str = ""
     steps: int = 0
     answer: ToolResult | None = None
     why: str = ""
@@ -51,9 +55,9 @@ class Job:
     _lease: asyncio.TimerHandle | None = field(default=None, repr=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def report(self, what: str) -> None:
+    def report(self, what: str, node: str = "") -> None:
         """Say what it did; whoever follows hears it."""
-        self.progress_text = what
+        self.progress_text, self.node = what, node or self.node
         self.steps += 1
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -111,7 +115,15 @@ class Jobs:
             self._renew(job)
         return job
 
-    def start(self, run_id: str, work: Work, *, owner: str | None = None, keep: bool = False) -> Job:
+    def begun_by(self, request_id: str, owner: str | None) -> Job | None:
+        """The newest job that a request of a session began. Asking renews its lease."""
+        begun = (job for job in reversed(self._jobs.values()) if (job.request_id, job.owner) == (request_id, owner))
+        job = next(begun, None)
+        return self.get(job.run_id) if job else None
+
+    def start(
+        self, run_id: str, work: Work, *, owner: str | None = None, keep: bool = False, request_id: str = ""
+    ) -> Job:
         """Begin a run, or queue it.
 
         Raises:
@@ -124,7 +136,7 @@ class Jobs:
             )
         if any(job.run_id == run_id for job in active):
             raise UsageError(f"run {run_id} is under way: ask run_status, or wait for run_result")
-        job = Job(run_id, owner, keep)
+        job = Job(run_id, owner, keep, request_id)
         self._jobs.pop(run_id, None)
         self._jobs[run_id] = job
         self._renew(job)

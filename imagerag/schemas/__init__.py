@@ -17,6 +17,7 @@ from imagerag.formatting.messages import unknown
 MODELS: Final[Mapping[str, str]] = {
     "answer": "imagerag.agent.qa.qa_record:AnswerRecord",
     "batch": "imagerag.batch.results:BatchResult",
+    "batch-estimate": "imagerag.batch.batch_estimate:BatchEstimate",
     "batch-summary": "imagerag.schemas.commands:BatchSummary",
     "bench": "imagerag.evals.bench.timing:BenchReport",
     "diff": "imagerag.reports.run_diff.models:RunDiff",
@@ -39,6 +40,7 @@ MODELS: Final[Mapping[str, str]] = {
     "library-migration": "imagerag.schemas.libraries:MigrationDocument",
     "library-snapshots": "imagerag.schemas.libraries:SnapshotsDocument",
     "library-stats": "imagerag.schemas.libraries:StatisticsDocument",
+    "library-unmatched": "imagerag.schemas.libraries:UnmatchedDocument",
     "library-verification": "imagerag.schemas.libraries:VerificationDocument",
     "models": "imagerag.schemas.commands:ModelsDocument",
     "prices": "imagerag.schemas.commands:PricesDocument",

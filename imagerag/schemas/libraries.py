@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import DescriptionEstimate, Document, Sha256, Similarity
+from imagerag.graphs.unmatched_concepts import UnmatchedConcept
 from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.fusion_metadata import Fusion
@@ -190,12 +191,14 @@ class ListedImage(Document):
 
 
 class ImagesDocument(Document):
-    """The images that were added, removed or updated; with `dry_run`, that would be."""
+    """The images that were added, removed or updated; with `dry_run`, that would be: their number, and the first
+    ten thousand of them by id."""
 
     schema_name: Literal["imagerag.library-images/1"] = Field(default="imagerag.library-images/1", alias="schema")
     library: str
     action: Literal["add", "remove", "update"]
     dry_run: bool
+    count: int
     images: list[ListedImage]
 
 
@@ -219,6 +222,14 @@ class DuplicatesDocument(Document):
     duplicates: Duplicates
 
 
+class UnmatchedDocument(Document):
+    """What runs searched a library for without an image that passed, the most frequent first."""
+
+    schema_name: Literal["imagerag.library-unmatched/1"] = Field(default="imagerag.library-unmatched/1", alias="schema")
+    library: str
+    concepts: list[UnmatchedConcept]
+
+
 class StatisticsDocument(Document):
     """Counts and measurements of a library."""
 
@@ -237,12 +248,17 @@ class ExportDocument(Document):
 
 
 class VerificationDocument(Document):
-    """A comparison of a library with its bytes, files and vectors: problems, and their repairs."""
+    """A comparison of a library with its bytes, files and vectors: the first ten thousand problems, and their repairs.
+
+    `count` is the number of all problems, `left` that of those which were not repaired.
+    """
 
     schema_name: Literal["imagerag.library-verification/1"] = Field(
         default="imagerag.library-verification/1", alias="schema"
     )
     library: str
+    count: int
+    left: int
     verification: Verification
 
 

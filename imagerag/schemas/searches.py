@@ -76,8 +76,9 @@ class SearchDocument(Document):
 
     `image` is the only image that was searched with, `terms` are all texts and images. `searched_with` are the words
     that the encoder was asked with instead of the query; none where it was the query. `threshold_note` says why it is
-    not known which results are accepted, and `no_match` why the filters let nothing through, where that is so. `by`
-    says whether the query was compared with images or with their captions; the threshold is one of these.
+    not known which results are accepted, and `no_match` why the filters let nothing through, where that is so.
+    `service_errors` say why services on the web that had to be asked as well gave no images. `by` says whether the
+    query was compared with images or with their captions; the threshold is one of these.
     """
 
     schema_name: Literal["imagerag.search/1"] = Field(default="imagerag.search/1", alias="schema")
@@ -91,6 +92,7 @@ class SearchDocument(Document):
     threshold_note: str = ""
     results: list[SearchResult]
     no_match: str = ""
+    service_errors: list[str] = Field(default_factory=list)
 
 
 class Compared(Document):

@@ -4,10 +4,11 @@ Own code instead of `filelock`: that has no shared lock that can be upgraded to 
 writing even to check a lock (a home may be read-only), and leaves its file behind.
 """
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from imagerag.agent.errors import RunStateError
@@ -41,6 +42,21 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(file)
+
+
+@asynccontextmanager
+async def run_lock_off_loop(path: Path, run_id: str) -> AsyncIterator[None]:
+    """`run_lock` for an event loop: its folder is made, and its file removed, in a thread.
+
+    It is taken in the loop: a task that is cancelled while a thread took it would never release it.
+    """
+    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    with ExitStack() as held:
+        held.enter_context(run_lock(path, run_id))
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(held.close)
 
 
 def is_locked(path: Path) -> bool:
@@ -114,7 +130,7 @@ def locked(path: Path, *, create: bool = True, together: bool = False) -> int | 
     """
     if sys.platform == "win32":
         return None
-    if create:
+    if create and not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:

@@ -7,9 +7,6 @@ from typing import Any, Final
 from imagerag.agent.errors import BackendError, ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity, members_of
 from imagerag.tools.built_in_providers import Role
-from imagerag.tools.gemini.client import GeminiCredentials
-from imagerag.tools.gemini.errors import map_gemini_errors
-from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.registry import is_served, make_embedder, make_generator, make_judge
@@ -52,10 +49,8 @@ async def check_health(
         identity = backend.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
-    if spec.provider == "gemini":
-        return await _gemini(spec, str(identity), timeout_s)
-    if hasattr(backend, "check_server"):
-        return await _checked(backend, timeout_s)
+    if (checked := _checks_server(backend)) is not None:
+        return await _checked(checked, str(identity), timeout_s)
     if spec.provider == "http":
         return HealthStatus(identity=str(identity), detail="behind a server; only a search shows whether it answers")
     if isinstance(identity, EmbedderIdentity):
@@ -73,7 +68,7 @@ async def server_warnings(generator: object) -> tuple[str, ...]:
     """
     warnings: list[str] = []
     for member in members_of(generator):
-        if not hasattr(member, "check_server"):
+        if not getattr(member, "has_workflow", False):
             continue
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -85,37 +80,28 @@ async def server_warnings(generator: object) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-async def _checked(backend: Any, timeout_s: float) -> HealthStatus:
+def _checks_server(backend: Any) -> Any:
+    """What of a backend checks its own server: itself, or its chat model; None if neither does."""
+    return next((one for one in (backend, getattr(backend, "chat", None)) if hasattr(one, "check_server")), None)
+
+
+async def _checked(part: Any, identity: str, timeout_s: float) -> HealthStatus:
     """The state of a server that was asked whether it can run what it is given."""
     try:
         async with asyncio.timeout(timeout_s):
-            state, problems = await backend.check_server()
+            state, problems = await part.check_server()
     except TimeoutError:
-        return HealthStatus(identity=backend.identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
+        return HealthStatus(identity=identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
     except ImageRAGError as error:
-        return HealthStatus(identity=backend.identity, reachable=False, detail=str(error))
+        return HealthStatus(identity=identity, reachable=False, detail=str(error))
     if problems:
-        return HealthStatus(
-            identity=backend.identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}"
-        )
-    return HealthStatus(identity=backend.identity, reachable=True, listed=True, detail=state)
+        return HealthStatus(identity=identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}")
+    return HealthStatus(identity=identity, reachable=True, listed=True, detail=state)
 
 
 def _backend(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
-
-
-async def _gemini(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
-    """Ask the Gemini API for its description of the model, which costs nothing."""
-    account = GeminiCredentials.of_spec(spec)
-    model = spec.model or DEFAULT_MODEL
-    try:
-        listed = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
-    except ImageRAGError as error:
-        return HealthStatus(identity=identity, reachable=False, detail=str(error))
-    detail = "answers, and has the model" if listed else "answers, but does not list it"
-    return HealthStatus(identity=identity, reachable=True, listed=listed, detail=detail)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:

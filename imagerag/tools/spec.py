@@ -132,6 +132,7 @@ def _parsed(text: str) -> "tuple[BackendSpec, ...]":
     return tuple(_one(part.strip(), text) for part in NEXT.split(text))
 
 
+_OTHER_SCHEME: Final = re.compile(r"@([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NO_SCHEME: Final = re.compile(r"(?<=.)@(?=(?:[^@/]*@)?(?:[\w.-]+|\[[\da-fA-F:]+\]):\d+(?:/|$))")
 """Before a host with its port; models have @ in their names, too (`@cf/meta/llama`)."""
 
@@ -169,6 +170,11 @@ def _one(part: str, whole: str) -> BackendSpec:
         raise SpecError(f"{part!r} names no model after {provider!r}: {remedy}")
     if base_url is None and (address := _NO_SCHEME.search(model)):
         raise SpecError(f"'{provider}:{model[: address.start()]}@…': its address needs http:// or https:// before it")
+    if base_url is None and (other := _OTHER_SCHEME.search(head)):
+        hint = "; its websocket is opened at the same address" if other[1].lower() in ("ws", "wss") else ""
+        raise SpecError(
+            f"{part[: other.start()]}@…: an address begins with http:// or https://, not {other[1]}://{hint}"
+        )
     if base_url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", base_url)):
         raise SpecError(f"{part!r}: {base_url!r} is no address, which is http://HOST[:PORT]/PATH")
     options = _options(query.strip(), part) if question_mark else ()

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PAGES: Final = (
-    draw, pick, picture, runs, after, run, compare, batches, evaluations, library_adding, library_grid, library_image,
-    library_upkeep, library, images, login,
+    draw, pick, picture, runs, after, run, compare, batches, evaluations,
+    library_adding, library_grid, library_image, library_upkeep, library, images, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 

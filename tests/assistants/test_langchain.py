@@ -258,7 +258,8 @@ async def test_a_cancelled_call_ends_the_run(make_stage: Any) -> None:
 
 def test_the_names_are_public() -> None:
     assert [one.name for one in imagerag.as_tools(ImageRAG(preset="sketch"))] == [
-        "generate_image", "list_libraries", "search_references", "continue_run", "ask_library", "view_image",
+        "generate_image", "list_libraries", "search_references", "add_image", "continue_run", "ask_library",
+        "view_image",
     ]  # fmt: skip
 
 

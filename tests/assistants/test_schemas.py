@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 import imagerag
 from imagerag import ImageRAG
+from imagerag.assistants.argument_errors import refusal
 from imagerag.assistants.json_schemas import published, published_answer
 from imagerag.assistants.tool_inputs import (
     TOOLS,
@@ -21,10 +22,9 @@ from imagerag.assistants.tool_inputs import (
     ListLibraries,
     SearchReferences,
     ViewImage,
-    refusal,
 )
-from imagerag.mcp.server import ANSWERS_AS_ANOTHER, AS_ANOTHER
-from imagerag.mcp.server import TOOLS as SERVED
+from imagerag.mcp.tool_list import AS_ANOTHER, listed_tools
+from imagerag.mcp.tool_list import TOOLS as SERVED
 
 ID = "0123456789abcdef" * 4
 ALL = {**TOOLS, **{name: takes for name, (takes, _, _) in SERVED.items()}}
@@ -144,19 +144,22 @@ def test_an_answer_has_the_form_that_is_published(name: str) -> None:
 
 
 def test_the_list_of_tools_stays_small() -> None:
-    from imagerag.assistants.tool_inputs import DESCRIPTIONS
-    from imagerag.mcp.job_schemas import ADDED
-
-    listed = [
-        [
-            name,
-            {**DESCRIPTIONS, **ADDED}[name],
-            published(takes, briefly=name in AS_ANOTHER),
-            published_answer(gives, briefly=name in ANSWERS_AS_ANOTHER),
-        ]
-        for name, (takes, gives, _) in SERVED.items()
-    ]
+    listed = listed_tools()
+    assert [one.name for one in listed] == list(SERVED)
     assert len(json.dumps(listed)) < 16_000
+
+
+def test_what_an_argument_means_is_said_once_in_the_list() -> None:
+    said = [
+        (name, schema["description"])
+        for tool in listed_tools()
+        for name, schema in tool.parameters["properties"].items()
+        if "description" in schema
+    ]
+    assert len(set(said)) == len(said)
+    first = {name for name, _ in said}
+    alone = [one for name in SERVED if name not in AS_ANOTHER for one in published(ALL[name])["properties"].items()]
+    assert {name for name, schema in alone if "description" in schema} <= first
 
 
 def test_what_answers_print_is_taken_back(stage: Any) -> None:
@@ -238,7 +241,7 @@ def test_openais_strict_form_keeps_every_argument_free_to_be_left_out(at: int) -
     told = made["parameters"]
     needed = SCHEMAS[tool.name].get("required", [])
     nothing = {name: None for name in told["properties"] if name not in needed}
-    given = {"prompt": "x", "question": "x", "run_id": "run-1", "image_id": ID, "query": "x"}
+    given = {"prompt": "x", "question": "x", "run_id": "run-1", "image_id": ID, "query": "x", "image": "x"}
     asked = {
         **nothing,
         **{name: given[name] for name in [*needed, *(["query"] if tool.name == "search_references" else [])]},

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, ContinueRun, GenerateImage, refusal
+from imagerag.assistants.argument_errors import refusal
+from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, ContinueRun, GenerateImage
 
 ID = "ab" * 32
 

@@ -16,7 +16,7 @@ from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
 from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Verdict
 from imagerag.agent.types.filters import parse_filter
-from imagerag.batch.line_runner import first_start
+from imagerag.batch.line_runner import manifest
 from imagerag.batch.results import BatchResult
 from imagerag.batch.runner import BatchRunner
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, sample_image
@@ -309,7 +309,8 @@ async def test_a_filter_of_any_form_is_kept_resumed_and_compared_by_its_meaning(
 
 
 async def test_sets_among_the_options_are_plain_data(rag: ImageRAG, tmp_path: Path) -> None:
-    started = first_start(rag.settings, {"filter": {"kind": {"mug", "cup"}}, "tags": frozenset({"b", "a"})})
+    options = {"filter": {"kind": {"mug", "cup"}}, "tags": frozenset({"b", "a"})}
+    started = manifest(None, rag.settings, options, tmp_path)
     assert started.settings["options"] == {"filter": {"kind": ["cup", "mug"]}, "tags": ["a", "b"]}
     with pytest.raises(UsageError, match="has to be plain data: object"):
-        first_start(rag.settings, {"tags": [object()]})
+        manifest(None, rag.settings, {"tags": [object()]}, tmp_path)

@@ -14,14 +14,15 @@ Arrow = tuple[str, str]
 Place = tuple[int, int]
 
 ACROSS: Final[Mapping[str, tuple[int, int]]] = {
-    "cli": (66, 108), "mcp": (620, 108), "assistants": (500, 124), "client": (370, 108), "batch": (300, 108),
-    "evals": (196, 196), "reports": (500, 184), "diagnostics": (66, 116), "files": (390, 96), "schemas": (512, 96),
-    "logging_setup": (628, 122), "graphs": (300, 124), "tools": (170, 262), "store": (450, 184), "agent": (300, 262),
-    "formatting": (300, 124),
+    "cli": (73, 108), "mcp": (494, 90), "ui": (596, 80), "chat": (283, 90), "assistants": (431, 124),
+    "client": (385, 108), "batch": (177, 108), "evals": (283, 196), "reports": (382, 184), "diagnostics": (89, 116),
+    "files": (216, 96), "schemas": (375, 96), "logging_setup": (634, 122), "http_server": (501, 112),
+    "graphs": (304, 124), "tools": (353, 262), "store": (597, 184), "agent": (507, 262), "formatting": (435, 124),
 }  # fmt: skip
 """Package → its middle and its width; how high it stands is said by its layer, how high it is by what is inside."""
 SIDEWAYS: Final[Mapping[Arrow, str]] = {
-    ("logging_setup", "agent"): "V{middle}H{right}", ("cli", "schemas"): "V{below}H605V{above}H512V{top}",
+    ("chat", "reports"): "V{below}H520V{above}H382V{top}",
+    ("logging_setup", "agent"): "V{below}H694V{middle}H{right}", ("cli", "schemas"): "V{below}H545V{above}H375V{top}",
 }  # fmt: skip
 """Arrows that turn a corner, because something stands in their way."""
 NODES: Final[Mapping[str, Place]] = {
@@ -131,7 +132,11 @@ def package_boxes() -> dict[str, Box]:
 
 def _package_arrow(boxes: Mapping[str, Box], arrow: Arrow) -> str:
     start, end = (boxes[name] for name in arrow)
-    if start.top == end.top:
+    if start.top == end.top and any(
+        min(start.x, end.x) < box.x < max(start.x, end.x) for box in boxes.values() if box.top == start.top
+    ):  # over what stands between
+        way = f"M{start.x} {start.top}V{start.top - 7}H{end.x}V{end.top - 2}"
+    elif start.top == end.top:
         turn = 1 if end.x > start.x else -1
         way = f"M{start.x + turn * start.wide // 2} {start.top + 15}H{end.x - turn * (end.wide // 2 + 2)}"
     elif corner := SIDEWAYS.get(arrow):

@@ -30,6 +30,7 @@ PURPOSES: Final = {
     "server": "[HTTP server](how-to/http-server.md) and LangGraph Studio (`langgraph dev`)",
     "transformers": "models of the Hugging Face hub in this process: judges, answerers, "
     "[encoders](how-to/encoders.md#models-of-transformers), rerankers",
+    "ui": "the page of `imagerag ui`, in a browser",
 }
 """What each extra is for; their names and packages are the project's."""
 

@@ -15,7 +15,7 @@ from imagerag.assistants.tool_outputs import ANSWER, MOST
 from imagerag.cli import main
 from imagerag.cli.mcp import mcp_command
 from imagerag.mcp.job_schemas import ADDED, LONGEST_WAIT_S
-from imagerag.mcp.server import TOOLS
+from imagerag.mcp.tool_list import TOOLS
 from tests.docs.generated import DOCS, check, code, table
 
 PAGE = "reference/mcp-tools.md"

@@ -90,6 +90,79 @@ def test_the_command_line_keeps_what_helped(imagerag: Imagerag, server: SearchSe
     assert document(again)["outcome"] == "aligned", "the library has it now"
 
 
+@pytest.fixture
+def mine(imagerag: Imagerag, tmp_path: Path) -> str:
+    """The name of a library of the user's own with one image."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.png").write_bytes(drawn_circle())
+    assert imagerag("index", tmp_path / "own", "--library", "mine", "--embedder", "sketch").exit_code == 0
+    return "mine"
+
+
+def kept_from_web(library: str) -> int:
+    """How many images of a library are from the web; they are removed from it."""
+    rag = ImageRAG(preset="sketch", library=library)
+    images = rag.libraries.select_sync(filter="service = http")
+    if images:
+        rag.libraries.remove_sync(*[image.id for image in images])
+    return len(images)
+
+
+def test_a_search_goes_on_without_a_service_that_is_down(imagerag: Imagerag, server: SearchServer) -> None:
+    server.stop()
+    both = imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "-k", "3")
+    assert both.exit_code == 0
+    assert "connection attempts failed" in both.stderr
+    found = document(imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "-k", "3", "--json"))
+    assert len(found["results"]) == 3
+    (error,) = found["service_errors"]
+    assert error.startswith(f"{server.library} found nothing")
+    own = document(imagerag("search", DOTTED_HEXAGON, "--library", "sketch", "-k", "3", "--json"))
+    assert [one["id"] for one in own["results"]] == [one["id"] for one in found["results"]]
+    assert own["service_errors"] == []
+    alone = imagerag("search", DOTTED_HEXAGON, "--library", server.library)
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert "connection attempts failed" in alone.stderr
+
+
+@pytest.mark.parametrize(("library", "spec"), [
+    ("sketch,openverse", "web:openverse"), ("commons", "web:commons"), ("sketch,Brave", "web:Brave"),
+])  # fmt: skip
+def test_a_service_without_its_prefix_is_suggested_with_it(imagerag: Imagerag, library: str, spec: str) -> None:
+    for command in (("search", "x"), ("generate", "x"), ("ask", "x")):
+        result = imagerag(*command, "--library", library)
+        assert result.exit_code == 2
+        assert f"--library NAME,{spec}" in " ".join(result.stderr.split())
+    other = imagerag("search", "x", "--library", "sketch,opensesame")
+    assert "web:" not in other.stderr
+
+
+def test_runs_that_go_on_and_batches_keep_what_helped_too(
+    imagerag: Imagerag, server: SearchServer, mine: str, tmp_path: Path
+) -> None:
+    options = ("--library", f"{mine},{server.library}", "--threshold", "0.35", "--seed", "3")
+    waiting = document(imagerag("generate", DOTTED_HEXAGON, *options, "--select", "--json"))
+    resumed = imagerag("resume", waiting["run_id"], "--select", "1", "--keep-web")
+    assert "1 image from the web is in library mine" in resumed.stderr, resumed.stderr
+    assert kept_from_web(mine) == 1
+    continued = imagerag("continue", waiting["run_id"], "--prompt", f"{DOTTED_HEXAGON} ", "--keep-web", "--json")
+    assert kept_from_web(mine) == len(document(continued)["references"]) == 1, continued.stderr
+    (tmp_path / "prompts.jsonl").write_text(json.dumps({"prompt": DOTTED_HEXAGON, "seed": 3}) + '\n"a red circle"\n')
+    batch = ("batch", "prompts.jsonl", "--out", "out", *options[:4], "--preset", "sketch", "-q")
+    assert imagerag(*batch).exit_code == 0
+    before = kept_from_web(mine)
+    assert imagerag(*batch, "--resume", "--keep-web").exit_code == 0
+    assert kept_from_web(mine) == 1, f"those of an earlier start too ({before} before)"
+
+
+@pytest.mark.parametrize("command", [("resume",), ("continue",)])
+def test_a_run_without_the_web_has_nothing_to_keep(imagerag: Imagerag, mine: str, command: tuple[str, ...]) -> None:
+    run = document(imagerag("generate", "a red circle", "--library", mine, "--max-rounds", "0", "--json"))["run_id"]
+    result = imagerag(*command, run, "--keep-web")
+    assert result.exit_code == 2
+    assert "the web is not searched" in result.stderr
+
+
 def drawn_circle() -> bytes:
     from imagerag.tools.sketch.world import Thing
 
@@ -143,10 +216,6 @@ def test_a_search_of_the_web_says_whose_each_image_is(
         known = imagerag("search", query, "--library", f"sketch,{server.library}", "--json")
         assert document(known)["results"][0]["accepted"]
         assert server.asked == []
-    server.stop()
-    down = imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}")
-    assert down.exit_code == 1
-    assert "cannot be fetched" in down.stderr
 
 
 async def test_a_question_is_answered_from_ones_own_library(rag: ImageRAG, server: SearchServer) -> None:

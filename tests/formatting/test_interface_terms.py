@@ -27,7 +27,7 @@ from imagerag.formatting.interface_terms import (
 )
 
 ROOT = Path(imagerag.__file__).parent
-DOORS = {"cli", "mcp", "assistants"}
+DOORS = {"cli", "mcp", "ui", "chat", "assistants", "http_server"}
 """Packages that speak to one kind of user; what the server's operator and an assistant's user type is named there."""
 ELSEWHERE = {
     "env_file.py", "access_policy.py", "pytest_plugin.py", "assistant_steps.py", "interface_terms.py", "recipes.py",

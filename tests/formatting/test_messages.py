@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imagerag.agent.types import RunConfig, RunSpec
-from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, refusal
+from imagerag.assistants.argument_errors import refusal
+from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage
 from imagerag.formatting.messages import invalid, near, unknown
 
 PYDANTIC = (

@@ -80,6 +80,10 @@ async def test_under_a_budget_a_backend_of_unknown_price_is_not_called(bench, ro
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
     assert f"the price of scripted:{role} is not known" in record.reason
     assert "prices.toml" in record.reason
+    call = "runs.continue_" if role == "judge" else "generate"
+    assert call in record.next_steps[0]
+    assert "assume_cost_usd_per_call=X)`" in record.next_steps[0]
+    assert "max_cost_usd" not in "".join(record.next_steps)
     assert getattr(bench, role).calls == []
 
 

@@ -159,6 +159,11 @@ async def test_wrong_combinations_are_refused_before_anything_is_drawn() -> None
     blind, graph = stage([], max_references=0)
     with pytest.raises(UsageError, match=r"cannot edit an image.*openai:gpt-image-2.*`subjects=FILE`"):
         await edited(blind, graph)
+    unsure, graph = stage([])
+    assert isinstance(unsure.generator, ScriptedGenerator)
+    unsure.generator.capabilities = Capabilities(edits=False, edits_option=True)
+    with pytest.raises(UsageError, match=r"cannot edit an image: if it can, say so in its spec \(\?edits=true\)"):
+        await edited(unsure, graph)
     assert nodes.generator.calls == blind.generator.calls == []  # type: ignore[attr-defined]
 
 

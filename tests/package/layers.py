@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = "imagerag"
 
 LAYERS: Final = (
-    ("cli", "mcp", "ui"),
+    ("cli", "mcp", "ui", "chat"),
     ("assistants",),
     ("client",),
     ("batch",),
@@ -27,7 +27,7 @@ LAYERS: Final = (
 )
 """The layers, the highest first. Packages of one layer do not import each other."""
 
-FRONT_ENDS: Final = frozenset({"cli", "mcp", "ui", "assistants", "client", "batch"})
+FRONT_ENDS: Final = frozenset({"cli", "mcp", "ui", "chat", "assistants", "client", "batch"})
 """Used by people and programs. One may stand on one of a lower layer; none imports its neighbour."""
 
 STARTS: Final = frozenset(

@@ -5,16 +5,12 @@ import base64
 import http.client
 import io
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,87 +21,15 @@ from imagerag import ImageRAG, RunStateError, UnknownRunError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.reindexing import kept_runs
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
+from tests.server.serving import ROOT, ask, events
 
-ROOT = Path(__file__).parents[2]
 PORT_IN_DOCS = "127.0.0.1:2024"
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the painter cannot draw without the library."""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Path:
-    """The server's home."""
-    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("served") / "home")
-
-
-@pytest.fixture(scope="module")
-def server(home: Path) -> Iterator[str]:
-    """The address of a server that raises where anything blocks its event loop, and revives no unknown types."""
-    folder, port = home.parent, free_port()
-    # The server keeps its threads beside the file it is given: not in the repository.
-    config = json.loads((ROOT / "langgraph.json").read_text()) | {"dependencies": [str(ROOT)]}
-    (folder / "langgraph.json").write_text(json.dumps(config))
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("IMAGERAG_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_"))
-    }
-    # What would be said to anybody outside goes to a proxy that is not there, and would be in the log as an error.
-    nobody = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    told = {
-        "IMAGERAG_HOME": str(home),
-        "LANGGRAPH_STRICT_MSGPACK": "true",
-        "LANGGRAPH_CLI_NO_ANALYTICS": "1",
-        "NO_COLOR": "1",
-        "NO_PROXY": "127.0.0.1",
-    }
-    command = [sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(
-            command, cwd=folder, env={**kept, **nobody, **told}, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            wait_for(f"http://127.0.0.1:{port}/ok", child, folder / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            child.terminate()
-            child.wait(30)
-    said = (folder / "log").read_text("utf-8", "replace")
-    assert "Blocking" not in said, said[-5000:]
-    assert "ConnectError" not in said, said[-5000:]
-    for entry in re.split(
-        r"\n(?=(?:\x1b\[\d+m)*\d{4}-\d\d-\d\dT)", said
-    ):  # what was refused is logged as it was raised
-        assert "Traceback" not in entry or "imagerag.agent.errors.UsageError: " in entry, entry[-5000:]
-    assert "msgpack" not in said, said[-5000:]
-
-
-def wait_for(address: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and child.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5)
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(log.read_text("utf-8", "replace"))
-
-
-def ask(address: str, body: Any = None) -> Any:
-    """A JSON answer; a POST where there is a body."""
-    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)
 
 
 def status(address: str) -> int:
@@ -154,7 +78,7 @@ def test_a_question_with_a_picture_on_a_thread(server: str, home: Path) -> None:
     assert (again["result"]["outcome"], len(again["earlier"]), again["images"]) == ("answered", 2, [])
     wrong = {"assistant_id": "ask", "input": {"question": "what?", "by": "image"}}
     assert "needs an image" in ask(f"{server}/runs/wait", wrong)["__error__"]["message"]
-    assert thread not in kept_runs(home / "checkpoints.sqlite")
+    assert thread not in kept_runs(DataDir(home).checkpoints)
 
 
 @pytest.mark.timeout(300)
@@ -186,7 +110,7 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
 
 def test_its_shape_is_told_without_loading_anything(server: str) -> None:
     found = ask(f"{server}/assistants/search", {})
-    assert {one["graph_id"] for one in found} == {"imagerag", "ask"}
+    assert {one["graph_id"] for one in found} == {"imagerag", "ask", "chat"}
     (assistant,) = (one for one in found if one["graph_id"] == "imagerag")
     told = ask(f"{server}/assistants/{assistant['assistant_id']}/schemas")
     assert "prompt" in told["input_schema"]["properties"]
@@ -230,15 +154,6 @@ def test_what_studio_reads_of_a_run_has_names_and_hashes_and_no_pixels(server: s
             data = answer.read()
         pieces = [base64.b64encode(data[at : at + 45]) for at in (0, 1, 2, len(data) // 2)]
         assert not [piece for piece in [*pieces, data[:8], b"data:image"] if piece in said]
-
-
-def events(address: str, body: Any) -> list[tuple[str, Any]]:
-    """What a stream tells: each event's kind and what it holds."""
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        text = answer.read().decode().replace("\r\n", "\n")
-    found = [dict(line.split(": ", 1) for line in part.split("\n") if ": " in line) for part in text.split("\n\n")]
-    return [(event["event"], json.loads(event["data"])) for event in found if "data" in event]
 
 
 @pytest.mark.timeout(300)

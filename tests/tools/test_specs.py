@@ -51,6 +51,21 @@ def test_an_address_without_its_scheme_is_no_part_of_a_model(text: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("comfyui:flow.json@ws://me:hunter2@127.0.0.1:8188", "not ws://; its websocket is opened at the same address"),
+        ("comfyui:flow.json@WSS://gpu.example.org", "not WSS://; its websocket"),
+        ("openai:m@ftp://h/v1", "begins with http:// or https://, not ftp://$"),
+        ("openai:m?timeout_s=3@file:///etc", "not file://$"),
+    ],
+)
+def test_an_address_of_another_scheme_is_refused_with_the_right_one(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as raised:
+        BackendSpec.parse(text)
+    assert "hunter2" not in str(raised.value)
+
+
 @pytest.mark.parametrize("model", ["@cf/meta/llama-3.2-11b", "model@sha256:0a1b", "a/b@main", "name@2026-11"])
 def test_an_at_sign_may_be_in_a_models_name(model: str) -> None:
     assert BackendSpec.parse(f"openai:{model}").model == model

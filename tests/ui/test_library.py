@@ -232,6 +232,50 @@ async def test_duplicates_are_chosen_and_removed(browser_page: Page, server: UiS
     assert left == {"twin 0", *COLOURS[1:]}
 
 
+async def test_what_runs_did_not_find_is_offered_to_be_added(browser_page: Page, server: UiServer) -> None:
+    record = await server.state.rag.generate(
+        "a lantern beside a red square", library="mine", threshold=0.999, max_rounds=1
+    )
+    assert [search.query.concept.text for search in record.searches][:1] == ["a lantern"]
+    await browser_page.goto(f"{server.address}/library/mine/upkeep")
+    await browser_page.get_by_role("button", name="Look at runs").click()
+    row = browser_page.locator(".unmatched li")
+    await expect(row).to_contain_text("a lantern")
+    await expect(row).to_contain_text("in 1 run")
+    await expect(row.get_by_role("link", name="last:")).to_have_attribute("href", f"/runs/{record.run_id}")
+    await row.get_by_role("link", name="Add a picture for it").click()
+    sent = {"name": "x.png", "mimeType": "image/png", "buffer": square("orange", 800)}
+    await browser_page.locator("#files").set_input_files(sent)
+    await expect(browser_page.get_by_label("Caption of x.png")).to_have_value("a lantern")
+
+
+async def test_upkeep_says_what_it_did(browser_page: Page, server: UiServer) -> None:
+    page = browser_page
+    await page.goto(f"{server.address}/library/mine/upkeep")
+    for button, result in {
+        "Calibrate": "Threshold",
+        "Verify": "All in order",
+        "Optimize": "on disk",
+        "Look at captions": "reach the threshold",
+        "Export": "pictures,",
+    }.items():
+        await page.get_by_role("button", name=button, exact=True).click()
+        await expect(page.locator(".task").first).to_contain_text(result)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Save the file").click()
+    assert (await download.value).suggested_filename == "mine.parquet"
+    await page.get_by_label("Tag").fill("v1")
+    await page.get_by_role("button", name="Take a snapshot").click()
+    await page.get_by_role("link", name="Look at it").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("mine@v1")
+    await expect(page.locator("#count")).to_contain_text("pictures")
+    await expect(page.locator("#add")).to_have_count(0)
+    await page.goto(f"{server.address}/library/mine/upkeep")
+    await page.get_by_role("button", name="Restore").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    await expect(page.locator(".task").first).to_contain_text("as they were tagged")
+
+
 async def test_two_tabs_and_another_process(browser_page: Page, server: UiServer) -> None:
     libraries = server.state.rag.libraries
     await libraries.open("shared", create=True)

@@ -20,6 +20,7 @@ class Capabilities:
         tariff: what is known of its prices; None is an unknown price, which is never taken for zero.
         supports_seed: the same seed gives the same image (generators).
         edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
+        edits_option: the option `edits` of its spec can declare that it edits (generators).
         draws: it draws without an image to edit (generators).
         takes_mask: the first image sent may have a mask (generators).
         size_rules: limits of its sizes, where its `sizes` are None (generators).
@@ -40,6 +41,7 @@ class Capabilities:
     tariff: PriceEstimator | None = None
     supports_seed: bool = False
     edits: bool | None = None
+    edits_option: bool = False
     draws: bool = True
     takes_mask: bool = False
     size_rules: SizeRules = ANY_SIZE

@@ -163,9 +163,15 @@ class Hit:
 
     @property
     def margin(self) -> float:
-        """The distance of the similarity from the hit's own threshold; without one, the similarity. It compares hits of
-        one search, of which some have to reach less than others."""
-        return self.similarity - (self.threshold or 0.0)
+        """The distance from what the hit has to reach, by image or by caption, whichever is larger; without a
+        threshold, what it reaches. It compares hits of which some have to reach less than others."""
+        own = self.similarity - (self.threshold or 0.0)
+        if self.caption_similarity is None:
+            return own
+        if self.caption_threshold is not None:
+            return max(own, self.caption_similarity - self.caption_threshold)
+        # A hybrid search without thresholds ranks by images; in one by captions alone, `threshold` is theirs.
+        return own if self.found_by else self.caption_similarity - (self.threshold or 0.0)
 
     @property
     def caption_reaches(self) -> bool:
@@ -182,6 +188,23 @@ class Hit:
     def caption_or_description(self) -> str:
         """The caption; without one, the description by a model, marked as such, unless its confidence is low."""
         return caption_or_description(self.caption, self.description, self.described_by, self.description_confidence)
+
+
+class SearchHits(list[Hit]):
+    """The hits of a search that went on without a service that failed.
+
+    Attributes:
+        service_errors: why services that had to be asked as well gave none.
+    """
+
+    def __init__(self, hits: Iterable[Hit] = (), *, service_errors: Iterable[str] = ()) -> None:
+        super().__init__(hits)
+        self.service_errors = tuple(service_errors)
+
+
+def service_errors_of(hits: object) -> tuple[str, ...]:
+    """Why services that a search had to ask gave no hits; empty where none failed."""
+    return getattr(hits, "service_errors", ())
 
 
 def best_first(hits: Iterable[Hit]) -> list[Hit]:

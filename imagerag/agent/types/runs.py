@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from imagerag.agent import clock
 from imagerag.agent.types.base import FrozenModel, ImageRef
@@ -12,6 +12,7 @@ from imagerag.agent.types.filters import MaybeFilter
 from imagerag.agent.types.provenance import WebProvenance
 from imagerag.agent.types.searches import Cause
 from imagerag.agent.types.sizes import AnySize
+from imagerag.agent.types.studio_hints import add_hints
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import near
 
@@ -183,6 +184,8 @@ class RunContext(RunConfig):
         deadline_s: seconds from the making of this context until the run has to be done. LangGraph makes one of the
             JSON that each start or resume is given.
     """
+
+    model_config = ConfigDict(json_schema_extra=add_hints)
 
     deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     _made_at: float = PrivateAttr(default_factory=clock.seconds)

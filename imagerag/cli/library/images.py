@@ -79,9 +79,9 @@ def add_command(
     rag = ImageRAG(home=globals_.home, library=name)
     rows = asyncio.run(rag.libraries.add(*image_files, copy=copy, **changes))
     if as_json:
-        say_document(name, "add", listed(rows))
+        say_document(name, "add", rows, len(rows))
     else:
-        say_all([f"library {bold(name)}: {_added(rows.new, len(rows) - rows.new)}", *example_lines(rows)])
+        say_all([f"library {bold(name)}: {_added(rows.new, len(rows) - rows.new)}", *example_lines(rows, len(rows))])
     return 0
 
 
@@ -123,18 +123,19 @@ def remove_command(
         raise UsageError(_what_to_remove(name) if not has_selection else "images, or --whole-library: one of them")
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
-    rows = asyncio.run(_preview(rag, name, images, filters, show=not as_json and not (yes and not dry_run)))
-    listed_images, ids = listed(rows) if as_json else [], [row.id for row in rows]
-    del rows  # of a million images 2 GB
-    if ids and not dry_run:
-        question = f"remove {count(len(ids), 'image')} from library {name}?"
+    at_once = yes and not dry_run
+    hit = asyncio.run(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
+    if not as_json and not at_once:
+        asyncio.run(show_images(rag, name, hit))
+    if hit and not dry_run and not at_once:
+        question = f"remove {count(len(hit), 'image')} from library {name}?"
         confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.remove(*ids, calibrate=calibrate))
+        asyncio.run(rag.libraries.remove(*hit.ids, calibrate=calibrate))
     if as_json:
-        say_document(name, "remove", listed_images, dry_run=dry_run)
+        say_document(name, "remove", hit.rows, len(hit), dry_run=dry_run)
     else:
-        say(_done(name, "removed", len(ids), dry_run) + ("; the files stay" if ids and not dry_run else ""))
-        say_all([] if ids else asyncio.run(_no_match(rag, **filters)))
+        say(_done(name, "removed", len(hit), dry_run) + ("; the files stay" if hit and not dry_run else ""))
+        say_all([] if hit else asyncio.run(_no_match(rag, **filters)))
     return 0
 
 
@@ -175,20 +176,19 @@ def update_command(
     A sidecar or a manifest that says otherwise counts again when it is indexed.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    rows = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
-    if not as_json and not (yes and not dry_run):
-        asyncio.run(show_images(rag, name, rows))
-    listed_images, ids = listed(rows) if as_json else [], [row.id for row in rows]
-    del rows  # of a million images 2 GB
-    if ids and not dry_run:
-        question = f"change {count(len(ids), 'image')} in library {name}?"
+    at_once = yes and not dry_run
+    hit = asyncio.run(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
+    if not as_json and not at_once:
+        asyncio.run(show_images(rag, name, hit))
+    if hit and not dry_run and not at_once:
+        question = f"change {count(len(hit), 'image')} in library {name}?"
         confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.update(*ids, calibrate=calibrate, **changes))
+        asyncio.run(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
     if as_json:
-        say_document(name, "update", listed_images, dry_run=dry_run)
+        say_document(name, "update", hit.rows, len(hit), dry_run=dry_run)
     else:
-        say(_done(name, "changed", len(ids), dry_run))
-        say_all([] if ids else asyncio.run(_no_match(rag, filter=filter)))
+        say(_done(name, "changed", len(hit), dry_run))
+        say_all([] if hit else asyncio.run(_no_match(rag, filter=filter)))
     return 0
 
 
@@ -216,15 +216,6 @@ def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool
     else:
         say(f"library {bold(short(name, 100))} is removed{also}")
     return 0
-
-
-async def _preview(
-    rag: ImageRAG, name: str, images: Sequence[str], filters: dict[str, Any], *, show: bool
-) -> "list[ImageRecord]":
-    rows = await rag.libraries.remove(*images, **filters, dry_run=True)
-    if show:
-        await show_images(rag, name, rows)
-    return rows
 
 
 async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
@@ -260,8 +251,12 @@ def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
     ]
 
 
-def say_document(name: str, action: Action, images: "list[ListedImage]", *, dry_run: bool = False) -> None:
-    """Print the affected images, or those that would be affected, as JSON."""
+def say_document(
+    name: str, action: Action, rows: "Sequence[ImageRecord]", total: int, *, dry_run: bool = False
+) -> None:
+    """Print the number of affected images, or of those that would be affected, and the first of them, as JSON."""
     from imagerag.schemas.libraries import ImagesDocument
+    from imagerag.store.library.maintenance.image_selection import LISTED
 
-    say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, images=images).as_json())
+    images = listed(rows[:LISTED])
+    say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, count=total, images=images).as_json())

@@ -13,6 +13,7 @@ from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
     from imagerag.store.library.library import Library
+    from imagerag.store.library.maintenance.image_selection import ImageSelection
     from imagerag.store.library.schema import ImageRecord
 
 SHOWN: Final = 6
@@ -22,18 +23,18 @@ BOX: Final = (16, 4)
 """Columns and rows of a thumbnail."""
 
 
-async def show_images(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
+async def show_images(rag: ImageRAG, name: str, selection: "ImageSelection") -> None:
     """Show some of the images on stderr, as thumbnails if the terminal can show them."""
     from imagerag.cli.terminal.images import way_of
 
     way = way_of(sys.stderr)
     if way == "none":
-        say_all(example_lines(rows), err=True)
+        say_all(example_lines(selection.rows, len(selection)), err=True)
         return
     library = await rag.libraries.open(name)
-    for row in rows[:SHOWN]:
+    for row in selection.rows[:SHOWN]:
         click.echo(await _thumbnail(library, row, way), err=True, nl=False)
-    say_all(_more(rows), err=True)
+    say_all(_more(len(selection)), err=True)
 
 
 async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
@@ -51,8 +52,12 @@ async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
         return "\n".join(lines) + "\n"
 
 
-def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
-    """Some of the images as a table, and the number of further ones."""
+def example_lines(rows: "Sequence[ImageRecord]", total: int) -> list[str]:
+    """Some of the images as a table, and the number of further ones.
+
+    Args:
+        total: the number of all images, of which `rows` are the first.
+    """
     cells = [
         [
             dim(row.id[:12]),
@@ -62,11 +67,11 @@ def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
         ]
         for row in rows[:SHOWN]
     ]
-    return [*table(cells, cut=3), *_more(rows)] if rows else []
+    return [*table(cells, cut=3), *_more(total)] if rows else []
 
 
-def _more(rows: "Sequence[ImageRecord]") -> list[str]:
-    return [f"  and {len(rows) - SHOWN:,} more"] if len(rows) > SHOWN else []
+def _more(total: int) -> list[str]:
+    return [f"  and {total - SHOWN:,} more"] if total > SHOWN else []
 
 
 def image_path(row: "ImageRecord") -> str:

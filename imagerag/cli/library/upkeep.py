@@ -135,8 +135,11 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     result = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
     if as_json:
         from imagerag.schemas.libraries import VerificationDocument
+        from imagerag.store.library.maintenance.image_selection import LISTED
 
-        say_json(VerificationDocument(library=name, verification=result).as_json())
+        first = result.model_copy(update={"problems": result.problems[:LISTED]})
+        total, left = len(result.problems), len(result.left)
+        say_json(VerificationDocument(library=name, count=total, left=left, verification=first).as_json())
     else:
         say_all(verification_lines(name, result, repair=repair))
     return 1 if result.left else 0
@@ -280,7 +283,7 @@ def verification_lines(name: str, result: "Verification", *, repair: bool) -> li
     for one in result.problems[:PROBLEMS]:
         lines += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
     if len(result.problems) > PROBLEMS:
-        lines.append(f"  and {len(result.problems) - PROBLEMS:,} more: --json lists them")
+        lines.append(f"  and {len(result.problems) - PROBLEMS:,} more, which --json lists up to 10,000")
     library, tag = split_name(name)
     if tag is not None:
         lines.append(f"a snapshot is only read: imagerag library verify {library} --repair mends the library itself")

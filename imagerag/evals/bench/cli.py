@@ -63,7 +63,7 @@ async def bench(
         rows: number of images in the library of the section `library`.
         graphs_to: rows up to which graph indexes are built beside that library.
         parts: what is measured of that library, of `PARTS`.
-        progress: called with the name of each section as it begins.
+        progress: called with what is measured: the name of each section as it begins, and each command of a library.
 
     Raises:
         UsageError: an unknown section, or fewer than one measurement.
@@ -79,11 +79,13 @@ async def bench(
         raise UsageError(f"a library to be measured has at least {FEWEST} rows, not {rows}")
     began, results = time.monotonic(), list[TimingRow]()
     for section in names:
-        progress(section)
+        progress(f"measuring {section} …")
         measure, usual = SECTIONS[section]
         try:
             if measure is library:
-                results += await library(repeats or usual, rows=rows, graphs_to=graphs_to, parts=parts)
+                results += await library(
+                    repeats or usual, rows=rows, graphs_to=graphs_to, parts=parts, progress=progress
+                )
             else:
                 results += await measure(repeats or usual)
         except Exception as error:
@@ -135,5 +137,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tell(section: str) -> None:
-    print(f"measuring {section} …", file=sys.stderr, flush=True)
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,29 +27,40 @@ COMMANDS: Final = (
     "trust --spec synthetic", "library list", "library info {0}", "library stats {0} --json",
     "search {1} --library {0}", "search {1} --library {0} --hybrid",
     "search {1} --library {0} --filter shelf=7", "search {1} --library {0} --licence MIT",
-    "library dedupe {0}", "library calibrate {0}", "library check {0}", "library verify {0}",
+    "library dedupe {0} --json", "library calibrate {0}", "library check {0}", "library verify {0} --json",
     "library export {0} {2}/all.parquet", "library export {0} {2}/folder --quiet",
+    "index {2}/one.png --library {0}", "index {2}/one.png --library {0} --dry-run", "library add {0} {2}/two.png",
     "library update {0} --filter shelf=7 --tag seven --yes",
     "library update {0} --filter shelf>=0 --tag all --dry-run",
     "library remove {0} --filter shelf<5 --dry-run", "library remove {0} --filter shelf>=0 --dry-run --json",
-    "library snapshot create {0} one", "library remove {0} --filter shelf<5 --yes",
-    "library optimize {0}", "library snapshot restore {0} one --yes", "doctor",
+    "library snapshot create {0} one", "library snapshot list {0}",
+    "library update {0} --filter shelf>=0 --tag all --yes", "library remove {0} --filter shelf<25 --yes",
+    "library optimize {0}", "library snapshot restore {0} one --yes", "library snapshot remove {0} one --yes",
+    "doctor", "library dedupe {0} --threshold 0.95 --remove --yes", "library verify {0} --repair",
+    "library rename {0} renamed", "library remove renamed --whole-library --yes",
 )  # fmt: skip
-"""What is run: 0 is the library, 1 a caption, 2 a folder."""
+"""What is run: 0 is the library, 1 a caption, 2 a folder with two images."""
 
 FINDS_PROBLEMS: Final = 1
 """Exit code of commands that did all, and tell of problems: the files of a synthetic library are nowhere."""
 
 
-async def commands(library: Library, folder: Path) -> list[TimingRow]:
+async def commands(
+    library: Library, folder: Path, progress: Callable[[str], None] = lambda text: None
+) -> list[TimingRow]:
     """Measure each command.
 
     Args:
         library: synthetic.
         folder: an empty folder for the files that the commands write and for the metadata of the encoder's package.
+        progress: called with the measures of each command as soon as it ended.
     """
+    from PIL import Image
+
     await asyncio.to_thread(_announce_encoder, folder / "package")
     await asyncio.to_thread(_tell_apart, library)
+    for colour, name in (("red", "one.png"), ("blue", "two.png")):
+        await asyncio.to_thread(Image.new("RGB", (64, 48), colour).save, folder / name)
     environment = {**os.environ, "IMAGERAG_HOME": str(library.table.home.root)}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(folder / "package"), str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -58,6 +69,7 @@ async def commands(library: Library, folder: Path) -> list[TimingRow]:
     for command in COMMANDS:
         arguments = [part.format(library.name, "a red car", folder) for part in command.split(" ")]
         rows.append(await asyncio.to_thread(_measure, arguments, folder / "took.json", environment))
+        progress(f"{rows[-1].name}: {rows[-1].value} MB, {rows[-1].note}")
     return rows
 
 

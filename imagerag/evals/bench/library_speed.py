@@ -54,13 +54,19 @@ AIMS: Final = {"search": 0.4, "search, licence filter": 1.3, "search, metadata f
 
 
 async def library(
-    repeats: int, *, rows: int = ROWS, graphs_to: int = GRAPHS_TO, parts: Collection[str] = PARTS
+    repeats: int,
+    *,
+    rows: int = ROWS,
+    graphs_to: int = GRAPHS_TO,
+    parts: Collection[str] = PARTS,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> list[TimingRow]:
     """Time a library of `rows` images. Small libraries index fewer files.
 
     Args:
         graphs_to: rows up to which graph indexes are built beside it.
         parts: what is measured, of `PARTS`.
+        progress: called with the measures of each command, which take long in large libraries.
     """
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
@@ -76,7 +82,7 @@ async def library(
         if "regions" in parts:
             results += await region_searches(DataDir(Path(folder) / "regions"), rows, repeats)
         if "commands" in parts:
-            results += await commands(opened, Path(folder) / "commands")
+            results += await commands(opened, Path(folder) / "commands", progress)
     return [*results, *(await indexing(repeats, files=min(FILES, rows // 2)) if "indexing" in parts else ())]
 
 

@@ -16,9 +16,9 @@ from imagerag.store.storage_errors import damaged_file, storage_errors
 
 _RUNS: Final = """
 SELECT DISTINCT thread_id FROM checkpoints
-WHERE checkpoint_ns = '' AND coalesce(json_extract(CAST(metadata AS TEXT), '$.graph_id'), '') <> 'ask'
+WHERE checkpoint_ns = '' AND coalesce(json_extract(CAST(metadata AS TEXT), '$.graph_id'), '') NOT IN ('ask', 'chat')
 """
-"""Threads that the server keeps of questions to a library are no runs."""
+"""Threads that the server keeps of questions to a library and of chats are no runs; a chat's runs have their own."""
 
 
 def kept_runs(checkpoints: Path) -> list[str]:

@@ -38,7 +38,7 @@ from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.start_node import check_search
 from imagerag.graphs.validation import validate_feedback, validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
-from imagerag.store.file_lock import run_lock
+from imagerag.store.file_lock import run_lock_off_loop
 from imagerag.store.images.blob_store import sha256s_in
 
 
@@ -249,14 +249,14 @@ class Runner:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
         await ensure_indexed(self.dependencies)
-        with run_lock(self.dependencies.home.lock(run_id), run_id):
-            # Journal and list stay open beside the checkpoints, so that not every call opens them.
-            async with (
-                self.dependencies.checkpoints() as saver,
-                self.dependencies.journal(),
-                self.dependencies.runs.kept_open(),
-            ):
-                yield self._compiled.graph(parts, saver)
+        # Journal and list stay open beside the checkpoints, so that not every call opens them.
+        async with (
+            run_lock_off_loop(self.dependencies.home.lock(run_id), run_id),
+            self.dependencies.checkpoints() as saver,
+            self.dependencies.journal(),
+            self.dependencies.runs.kept_open(),
+        ):
+            yield self._compiled.graph(parts, saver)
 
 
 def _checks_search(library: ReferenceLibrary | None, config: RunConfig) -> bool:

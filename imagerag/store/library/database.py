@@ -85,7 +85,7 @@ def connect(home: DataDir) -> Any:
 def _connect(folder: Path) -> Any:
     # Zero: another process's commits are seen by the next read. Stable row ids: joining fragments leaves indexes as
     # they are.
-    options = {"new_table_enable_stable_row_ids": "true", "new_table_data_storage_version": "2.2"}
+    options = {"new_table_enable_stable_row_ids": "true", "new_table_data_storage_version": "2.1"}
     return import_lancedb().connect(folder, read_consistency_interval=timedelta(0), storage_options=options)
 
 

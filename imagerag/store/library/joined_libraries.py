@@ -190,12 +190,6 @@ class JoinedLibraries:
                 own = replace(hit, library=library.name, threshold=needed)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
                 # For an image in several libraries, keep the result with the largest margin over its own threshold.
-                if sha256 not in best or _margin(own) > _margin(best[sha256]):
+                if sha256 not in best or own.margin > best[sha256].margin:
                     best[sha256] = own
-        return sorted(best.values(), key=lambda hit: (-score[hit.image.sha256], -_margin(hit), hit.image.sha256))
-
-
-def _margin(hit: Hit) -> float:
-    """The margin of an image, or of its caption, over its threshold; without a threshold, its similarity."""
-    reached = hit.similarity if hit.caption_similarity is None else hit.caption_similarity
-    return reached - (hit.threshold or 0.0)
+        return sorted(best.values(), key=lambda hit: (-score[hit.image.sha256], -hit.margin, hit.image.sha256))

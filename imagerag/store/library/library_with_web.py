@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from imagerag.agent.errors import BlobError
+from imagerag.agent.errors import BlobError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, WebLibrary
+from imagerag.agent.ports.hits import SearchHits
 from imagerag.agent.retrieval.search_queries import SEPARATOR, read_images, search_batch, search_query
 from imagerag.agent.threads import in_thread
 from imagerag.store.images.image_info import image_info
@@ -56,9 +57,10 @@ class LibraryWithWeb:
     async def search(self, text: str, *, k: int, filter: Filter, hybrid: bool = False) -> Sequence[Hit]:
         """The `k` images of the own libraries; where none of them reaches its threshold, those of the web too.
 
+        A service that fails is left out: `service_errors` of the hits says why.
+
         Raises:
             UsageError: the text is empty.
-            LibraryError: a service that had to be asked gave no results.
         """
         hits = await search_query(self.own, text, k=k, filter=filter, hybrid=hybrid)
         return await self._with_web(hits, text, k, filter)
@@ -115,14 +117,18 @@ class LibraryWithWeb:
         return images | await read_images(self.web[0], missing)
 
     async def _with_web(self, hits: Sequence[Hit], text: str, k: int, filter: Filter) -> Sequence[Hit]:
-        results = [self._of_own(hit) for hit in hits]
+        results, errors = [self._of_own(hit) for hit in hits], list[str]()
         for web in self.web if not filter.only else ():  # images that are named are known already
             if any(hit.reaches(None) for hit in results):
                 break
-            more = await web.search(text, k=k, filter=filter)
+            try:
+                more = await web.search(text, k=k, filter=filter)
+            except LibraryError as error:
+                errors.append(str(error))
+                continue
             passing = [hit for hit in more if hit.reaches(None)]
             results = [*passing, *_nearest_first([*results, *more], besides=passing)]
-        return results[:k]
+        return SearchHits(results[:k], service_errors=errors)
 
     def _of_own(self, hit: Hit) -> Hit:
         """A hit with its library and that library's threshold, as those of several libraries have them."""

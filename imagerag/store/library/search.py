@@ -1,8 +1,9 @@
 """Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, and the indexes of a library.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are inaccurate unless refined, so no threshold is applied to them. If the index contains every row, the
-candidates' vectors are compared here, in one read for all texts of a call, and only the best rows are read completely.
+distances are inaccurate unless refined, so no threshold is applied to them. LanceDB compares the candidates of one
+vector by itself. Those of several are compared here, in one read for all texts of a call (`index_candidates`), and so
+are those of a filter, which may need more of them.
 """
 
 import time
@@ -19,9 +20,8 @@ from imagerag.store.library.filters.filter_expressions import expression_of, fil
 from imagerag.store.library.index_candidates import (
     AGAIN,
     ALL_PARTS,
-    CANDIDATES,
     PROBES,
-    REFINE,
+    candidate_count,
     knows_all,
     nearest_records,
 )
@@ -104,7 +104,8 @@ def _whole(
     table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter, columns: Sequence[str]
 ) -> list[list[Mapping[str, Any]]]:
     """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
-    lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
+    is_plain = len(vectors) == 1 and filter == Filter()
+    lists = None if is_plain or not knows_all(table) else nearest_records(table, vectors, k, filter, columns)
     if lists is None:
         rows = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
@@ -139,6 +140,13 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
     if total >= limit:  # there may be more
         total = table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows
     return sorted(rows, key=lambda row: row.id), int(total)
+
+
+def matching_ids(table: Any, filter: Filter) -> list[str]:
+    """The ids of the rows that match a filter, sorted. Nothing else is read: a million rows are 3 GB of records."""
+    where = expression_of(table, filter)
+    query = table.search().select(["id"])
+    return sorted((query if where is None else query.where(where)).to_arrow()["id"].to_pylist())
 
 
 def count_ocr_read(table: Any) -> int:
@@ -199,12 +207,13 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
         vector: the column of the rows' vectors.
     """
     where = expression_of(table, filter)
+    candidates = candidate_count(table.count_rows(), k) * (1 if where is None else AGAIN)
     query = (
         table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
-        .refine_factor(max(REFINE, -(-CANDIDATES // k)) * (1 if where is None else AGAIN))
+        .refine_factor(-(-candidates // k))
         .limit(k)
     )
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()

@@ -95,6 +95,10 @@ class LibraryTable(TableImages):
         """The rows with these ids (None is all), unordered."""
         return await self._read_ids(form.row_columns(self.lance), ids, form.from_query)
 
+    async def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that the table has."""
+        return set(await self._read_ids(["id"], ids, lambda query: query.to_arrow()["id"].to_pylist()))
+
     async def _read_ids(
         self, columns: Sequence[str], ids: Sequence[str] | None, use: Callable[[Any], list[T]]
     ) -> list[T]:

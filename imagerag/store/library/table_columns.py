@@ -1,6 +1,6 @@
 """The columns of a library's table: add missing columns, upgrade a table of an earlier version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -19,7 +19,7 @@ from imagerag.store.library.library_metadata import (
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 from imagerag.store.library.region_columns import region_fields
 
-BACKFILL: Final = 1000
+BACKFILL: Final = 20_000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
 
 _MONTH: Final = r'"\d{4}-\d{2}"'
@@ -76,18 +76,21 @@ class TableColumns:
 
     def _fill_key_columns(self, version: int) -> None:
         """Fill the columns of metadata keys, which a table of this version lacks."""
+        every = (metadata for part in self._metadata(version) for metadata in part.values())
+        if missing := missing_fields(every, self.lance.schema):
+            self.lance.add_columns(missing)
+        for part in self._metadata(version):
+            merge_rows(self.lance, self._key_values(part))
+
+    def _metadata(self, version: int) -> Iterator[Mapping[str, Mapping[str, Scalar]]]:
+        """Id → metadata of the images whose metadata may need columns that a table of this version lacks, in parts."""
         import pyarrow.compute as pc
 
-        rows = self.lance.search().select(["id", "metadata"]).to_arrow()
-        if version == WITHOUT_MONTHS:
-            rows = rows.filter(pc.match_substring_regex(rows["metadata"], _MONTH))
-        metadata = {one["id"]: values for one in rows.to_pylist() if (values := form.metadata_of(one))}
-        if missing := missing_fields(list(metadata.values()), self.lance.schema):
-            self.lance.add_columns(missing)
-        ids = sorted(metadata)
-        for start in range(0, len(ids), BACKFILL):
-            part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
-            merge_rows(self.lance, self._key_values(part))
+        for rows in self.lance.search().select(["id", "metadata"]).to_batches(BACKFILL):
+            if version == WITHOUT_MONTHS:
+                rows = rows.filter(pc.match_substring_regex(rows["metadata"], _MONTH))
+            if part := {one["id"]: values for one in rows.to_pylist() if (values := form.metadata_of(one))}:
+                yield part
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa

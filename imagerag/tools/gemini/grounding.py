@@ -9,9 +9,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from imagerag.agent.types import WebSource
-from imagerag.agent.types.web_sources import MAX_SOURCES, MAX_TITLE, MAX_URL
+from imagerag.agent.types.web_sources import MAX_SOURCES, MAX_TITLE
 from imagerag.formatting.quoting import line
 from imagerag.tools.gemini.responses import Chunk, Grounding
+from imagerag.tools.web_addresses import web_address
 
 KINDS: Final = ("image", "web")
 """What the model may search: images or web pages."""
@@ -37,24 +38,13 @@ def web_sources(groundings: Sequence[Grounding]) -> tuple[WebSource, ...]:
 
 def _sources(chunk: Chunk) -> Iterator[WebSource]:
     if chunk.image is not None:
-        page, image = _link(chunk.image.source_uri), _link(chunk.image.image_uri)
+        page, image = web_address(chunk.image.source_uri), web_address(chunk.image.image_uri)
         title, domain = chunk.image.title, chunk.image.domain
     elif chunk.web is not None:
-        page, image = _link(chunk.web.uri), ""
+        page, image = web_address(chunk.web.uri), ""
         title, domain = chunk.web.title, chunk.web.domain
     else:
         return
     if page or image:
         host = domain or urlsplit(page or image).hostname or ""
         yield WebSource(title=line(title or "", MAX_TITLE), page=page, image=image, domain=line(host, MAX_TITLE))
-
-
-def _link(text: str | None) -> str:
-    """A link that can be shown; empty for anything else. A link that was cut leads elsewhere, so none is cut."""
-    url = (text or "").strip()
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    plain = url.isprintable() and not set(url) & set(" \"'<>") and len(url) <= MAX_URL
-    return url if plain and parts.scheme in ("http", "https") and parts.hostname and not parts.username else ""

@@ -24,6 +24,7 @@ from imagerag.tools.gemini.image_models import (
     image_model,
 )
 from imagerag.tools.gemini.responses import GeminiResponse, read_response, refusal_of
+from imagerag.tools.gemini.server_check import check_model
 from imagerag.tools.generators.image_decoding import checked, decoded
 from imagerag.tools.generators.image_models import CHAT_TEMPLATE, ImageModel, check_request
 from imagerag.tools.generators.reference_checks import check_reference
@@ -179,6 +180,10 @@ class GeminiImages:
     def _tier(self, size: Size | None) -> Tier | None:
         entry = self._by_size.get(size) if size else None
         return entry[1] if entry else self._image_size
+
+    async def check_server(self) -> tuple[str, tuple[str, ...]]:
+        """Check that the service has the model: see `gemini/server_check.py`."""
+        return await check_model(self.identity, self._model, self._account)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None

@@ -96,6 +96,7 @@ class OpenAIImageGenerator:
         return Capabilities(
             tariff=tariff_of(self._price, draws=True),
             edits=self._facts.edits and self._facts.max_references > 0,
+            edits_option=self._facts.max_references > 0,
             size_rules=self._facts.size_rules,
         )
 

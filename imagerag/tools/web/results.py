@@ -4,15 +4,13 @@ import re
 from dataclasses import dataclass
 from html import unescape
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.types.web_sources import MAX_URL
 from imagerag.formatting.text import clean
 
 LONGEST_TEXT: Final = 200
 """Characters of a title or an author."""
-LONGEST_ADDRESS: Final = 2000
-"""Characters of an address."""
 
 _TAG: Final = re.compile(r"<[^<>]{0,2000}>")
 
@@ -47,19 +45,6 @@ def text_of(value: Any) -> str:
     return neutralised(plain[:LONGEST_TEXT]).strip()
 
 
-def address_of(value: Any) -> str:
-    """A web address that a person may follow; empty for anything else (`javascript:`, `file:`, a name in it)."""
-    if not isinstance(value, str) or len(value) > LONGEST_ADDRESS or value != clean(value) or " " in value:
-        return ""
-    try:
-        place = urlsplit(value)
-        fine = place.scheme in ("http", "https") and bool(place.hostname) and "@" not in place.netloc
-        _ = place.port
-    except ValueError:
-        return ""
-    return value if fine and not set(value) & set("\"'<>\\`{}") else ""
-
-
 def number_of(value: Any) -> int:
     """A number of pixels; 0 when it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6 else 0
@@ -67,4 +52,4 @@ def number_of(value: Any) -> int:
 
 def raw_text(value: Any) -> str:
     """A text that is compared and not shown; empty for anything else."""
-    return value[:LONGEST_ADDRESS] if isinstance(value, str) else ""
+    return value[:MAX_URL] if isinstance(value, str) else ""

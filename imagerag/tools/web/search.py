@@ -14,8 +14,9 @@ from imagerag.agent.url_redaction import credentials_of, origin
 from imagerag.tools.credentials import Key, check_encrypted
 from imagerag.tools.url_fetcher import Fetcher, FetchError
 from imagerag.tools.web.licences import UNKNOWN, Licence, licence_of
-from imagerag.tools.web.results import WebResult, address_of, text_of
+from imagerag.tools.web.results import WebResult, text_of
 from imagerag.tools.web.services import Service
+from imagerag.tools.web_addresses import web_address
 
 MAX_RESPONSE: Final = 4 << 20
 """Bytes of a response of a service."""
@@ -112,11 +113,11 @@ class ServiceSearch:
         return headers
 
     def _checked(self, result: WebResult) -> AllowedResult | RejectedImage:
-        title, image = text_of(result.title), address_of(result.image)
+        title, image = text_of(result.title), web_address(result.image)
         if not image:
             return RejectedImage(title=title, reason="the address of the image is no web address")
         address = image.partition("?")[0][:200]
-        page = address_of(result.page)
+        page = web_address(result.page)
         if result.page and not page:
             return RejectedImage(title=title, address=address, reason="its page is no web address")
         licence = licence_of(result.licence, version=result.licence_version, url=result.licence_url)

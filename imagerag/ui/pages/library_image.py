@@ -113,8 +113,8 @@ async def remove_images(request: Request) -> Response:
     rows = await libraries.remove(
         *body.ids, library=name, filter=body.filter.strip() or None, calibrate=False, dry_run=body.preview
     )
-    await state.thumbnails.load(state.rag, name, [row.id for row in rows[:PREVIEWED]])
-    shown = page(request, "library_tiles.html", records=rows[:PREVIEWED], address=address_of(name))
+    await state.thumbnails.load(state.rag, name, [row.id for row in rows.rows[:PREVIEWED]])
+    shown = page(request, "library_tiles.html", records=rows.rows[:PREVIEWED], address=address_of(name))
     return JSONResponse({"images": len(rows), "html": bytes(shown.body).decode(), "preview": body.preview})
 
 

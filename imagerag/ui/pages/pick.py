@@ -1,6 +1,7 @@
 """`/pick/…`: images to take into the form, of a library or of earlier runs, and what libraries can be filtered by."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.requests import Request
@@ -60,7 +61,7 @@ async def filter_values(request: Request) -> Response:
     state, name = state_of(request), request.query_params.get("library", "")
     check_library(state, name)
     found = await asyncio.to_thread(facets, state.rag.dependencies.home, name)
-    values = {"tags": found.tags, "licences": found.licences, "keys": found.metadata}
+    values: dict[str, Iterable[str]] = {"tags": found.tags, "licences": found.licences, "keys": found.metadata}
     return JSONResponse({key: [one for one in words if one][:SUGGESTED] for key, words in values.items()})
 
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagerag.cli.library.upkeep import verification_lines
+from imagerag.store.library.maintenance import changes, image_selection
 from imagerag.store.library.maintenance.verification import LibraryProblem, Verification
 from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
@@ -29,6 +30,7 @@ def test_images_are_removed_and_stay_out(imagerag: Imagerag, mine: str, drawn: P
     gone = document(imagerag("library", "remove", "mine", "--filter", "category=gadget", "--yes", "--json"))
     assert (gone["schema"], gone["action"], gone["dry_run"]) == ("imagerag.library-images/1", "remove", False)
     assert {image["title"] for image in gone["images"]} == {"Gadget X", "Gadget Y", "Gadget Z"}
+    assert gone["count"] == 3
     assert len(titles(imagerag)) == 9
     again = document(imagerag("index", drawn, "--library", "mine", "--json"))
     assert (again["added"], again["removed_before"]) == (0, 3)
@@ -87,6 +89,22 @@ def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [("update", "--title", "x"), ("remove",)])
+def test_of_many_images_the_number_and_the_first_are_told(
+    imagerag: Imagerag, mine: str, change: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (changes, image_selection):
+        monkeypatch.setattr(module, "LISTED", 7)
+    command, *options = change
+    everything = ("library", command, "mine", "--filter", "width>0", *options, "--dry-run")
+    told = imagerag(*everything)
+    assert "12 images would be" in told.stdout
+    assert "and 6 more" in told.stderr
+    listed = document(imagerag(*everything, "--json"))
+    assert (listed["count"], len(listed["images"])) == (12, 7)
+    assert [one["id"] for one in listed["images"]] == sorted(one["id"] for one in listed["images"])
+
+
+@pytest.mark.parametrize("change", [("update", "--title", "x"), ("remove",)])
 def test_a_filter_that_leaves_nothing_is_explained_as_by_a_search(
     imagerag: Imagerag, mine: str, change: tuple[str, ...]
 ) -> None:
@@ -133,5 +151,9 @@ def test_a_problem_is_told_and_sets_the_exit_code(imagerag: Imagerag, mine: str,
     stray.write_bytes(b"x")
     result = imagerag("library", "verify", "mine")
     assert (result.exit_code, "stray" in result.stdout, "--repair" in result.stdout) == (1, True, True)
+    listed = json.loads(imagerag("library", "verify", "mine", "--json").stdout)
+    assert (listed["count"], listed["left"], [one["kind"] for one in listed["verification"]["problems"]]) == (
+        1, 1, ["stray"],
+    )  # fmt: skip
     assert imagerag("library", "verify", "mine", "--repair").exit_code == 0
     assert not stray.exists()

@@ -3,8 +3,10 @@
 import click
 import pytest
 
+from imagerag.cli.search_results import result_lines
 from imagerag.cli.terminal.output import accent, dim, entry, short, table, wrapped
 from imagerag.cli.terminal.text_width import width
+from imagerag.schemas.searches import SearchDocument, SearchResult
 
 LONG = "a red circle on a wooden table beside a blue vase with three white tulips in it"
 
@@ -75,3 +77,26 @@ def test_wide_letters_count_as_two() -> None:
     assert width("日本") == 4
     assert width(short("日本語の長い文章" * 9, 11)) <= 11
     assert [width(line) for line in wrapped("日本語の長い文章", 6)] == [6, 6, 4]
+
+
+@pytest.mark.parametrize("library", ["sketch", "photos,archive-of-the-museum,web:openverse?licences=cc0%2Cby"])
+def test_the_header_of_a_search_fits(library: str) -> None:
+    limits = dict.fromkeys(("sketch",) if library == "sketch" else ("photos", "archive-of-the-museum"), 0.352)
+    results = [result(name, limit) for name, limit in limits.items()]
+    head = [line for line in result_lines(search(library, results)) if "█" not in line]
+    assert all(width(line) <= 80 for line in head)
+    text = click.unstyle(" ".join(head))
+    assert f"library {library}" in text
+    assert all(name in text for name in limits)
+    assert len(head) == (1 if library == "sketch" else 2)
+
+
+def search(library: str, results: list[SearchResult]) -> SearchDocument:
+    return SearchDocument(library=library, query="x", image=None, threshold=None, results=results)
+
+
+def result(library: str, threshold: float) -> SearchResult:
+    return SearchResult(
+        id="0" * 64, similarity=0.4, library=library, threshold=threshold, accepted=True, terms=[], path=None,
+        caption="", title="", metadata={}, tags=[], source="", author="", licence="",
+    )  # fmt: skip

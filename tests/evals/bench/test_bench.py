@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ import pytest
 from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.cli.library.group import library_command
 from imagerag.evals.bench import (
     caption_to_references,
     encoder_runtimes,
@@ -118,8 +119,8 @@ def test_the_command_prints_a_table_or_a_document(
     assert main(["--sections", "start"]) == 0
     printed = capsys.readouterr()
     quickly, slowly = printed.out.splitlines()[-2:]
-    assert " ".join(quickly.split()) == "quick 1.0 ms (1.0 to 1.0, n 3)"
-    assert " ".join(slowly.split()) == "slow 2.0 ms (2.0 to 2.0, n 1) 2.00 x quick why"
+    assert " ".join(quickly.split()) == "quick 1.0 ms (fastest 1.0, 1.0 to 1.0, n 3)"
+    assert " ".join(slowly.split()) == "slow 2.0 ms (fastest 2.0, 2.0 to 2.0, n 1) 2.00 x quick why"
     assert "measuring start" in printed.err
     assert main(["--sections", "start", "--repeats", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -167,7 +168,7 @@ async def no_indexing(repeats: int, *, files: int) -> list[TimingRow]:
     return [TimingRow(section="library", name=f"{files} files", value=1, unit="s")]
 
 
-async def no_commands(library: Library, folder: Path) -> list[TimingRow]:
+async def no_commands(library: Library, folder: Path, progress: Callable[[str], None]) -> list[TimingRow]:
     return [TimingRow(section="library", name=f"commands on {await library.count()}", value=1, unit="MB")]
 
 
@@ -218,13 +219,21 @@ async def test_graphs_are_built_up_to_a_size_and_a_library_is_measured_in_parts(
         await bench(["library"], parts=["searchin"])
 
 
+def test_every_command_on_a_library_is_measured() -> None:
+    measured = {" ".join(command.split(" ")[:2]) for command in library_commands.COMMANDS}
+    encodes_all = {"library migrate"}
+    assert {f"library {name}" for name in library_command.commands} - encodes_all <= measured
+
+
 async def test_commands_on_a_library_tell_their_memory_and_those_that_fail_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = await synthetic_library(DataDir(tmp_path / "home"), "bench", 300)
     given = (*library_commands.COMMANDS[:1], "library dedupe {0}", "library info nothing")
     monkeypatch.setattr(library_commands, "COMMANDS", given)
-    trusted, alike, failed = await library_commands.commands(library, tmp_path / "out")
+    told: list[str] = []
+    trusted, alike, failed = await library_commands.commands(library, tmp_path / "out", told.append)
+    assert [text.partition(":")[0] for text in told] == [trusted.name, alike.name, failed.name]
     assert (trusted.name, alike.name) == ("trust --spec synthetic", "library dedupe bench")
     assert trusted.value
     assert alike.value

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ if any(find_spec(part) is None for part in ("diffusers", "accelerate", "transfor
     collect_ignore_glob = ["test_*.py"]  # the extras are not installed
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny_pipelines import BUILDERS, CALLS, SIZE, WEIGHTS
+from tiny_pipelines import BUILDERS, CALLS, SIZE, SMALLER, WEIGHTS
 
 Make = Callable[..., DiffusersGenerator]
 
@@ -74,7 +75,9 @@ def make(folder: Callable[[str], Path]) -> Make:
         call = CALLS.get(family, {}) | options.pop("call", {})
         dtype = FAMILIES[family].dtype or "float32"
         options = {"device": "cpu", "dtype": dtype, "steps": 2} | options
-        return DiffusersGenerator(f"{family}={weights}", call=call, **options)
+        generator = DiffusersGenerator(f"{family}={weights}", call=call, **options)
+        generator._family = replace(generator._family, **SMALLER.get(family, {}))
+        return generator
 
     return made
 
@@ -88,5 +91,5 @@ def _unloaded() -> Iterator[None]:
 @pytest.fixture
 def references() -> list[ImagePart]:
     """Pictures that differ, as many as any family takes."""
-    drawn = [sample_image(f"reference {n}", SIZE) for n in range(6)]
+    drawn = [sample_image(f"reference {n}", SIZE) for n in range(10)]
     return [ImagePart(data=data, media_type="image/png", caption=f"thing {n}") for n, data in enumerate(drawn)]

@@ -179,6 +179,31 @@ def flux2_dev(folder: Path) -> Path:
     return _saved(pipe, folder)
 
 
+def flux3_klein(folder: Path, *, base: bool = False) -> Path:
+    """FLUX.3 klein, with its prompt upsampler. Call it with `text_encoder_out_layers=(1, 2)`."""
+    import diffusers
+    import torch
+
+    torch.manual_seed(0)
+    transformer = diffusers.Flux3Transformer2DModel(
+        in_channels=4, cond_in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=32, axes_dims_rope=(4, 4, 4, 4), flow_map=not base,
+    )  # fmt: skip
+    blocks = diffusers.Flux3AutoBlocks() if base else diffusers.Flux3DistilledAutoBlocks()
+    pipe = blocks.init_pipeline()
+    pipe.update_components(
+        transformer=transformer, vae=_flux2_vae(), text_encoder=_qwen3_vl(), tokenizer=_qwen3_vl_processor(),
+        prompt_upsampler=_qwen3_5(), prompt_upsampler_processor=_qwen3_vl_processor(),
+    )  # fmt: skip
+    pipe.save_pretrained(str(folder), overwrite_modular_index=True)
+    return folder
+
+
+def flux3_klein_base(folder: Path) -> Path:
+    """FLUX.3 klein before its distillation."""
+    return flux3_klein(folder, base=True)
+
+
 def omnigen(folder: Path) -> Path:
     """OmniGen."""
     import diffusers
@@ -259,14 +284,15 @@ def glm_image(folder: Path) -> Path:
         text_config={
             "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
             "num_key_value_heads": 2, "vocab_size": words.QWEN_VOCABULARY, "vision_vocab_size": 64, "pad_token_id": 256,
-            "eos_token_id": None, "max_position_embeddings": 512,
+            "eos_token_id": None, "max_position_embeddings": 4096,
             "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
         },
         vision_config={
-            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "image_size": 64, "patch_size": 32,
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "image_size": 64, "patch_size": 16,
         },
         vq_config={"embed_dim": 16, "num_embeddings": 64, "latent_channels": 16},
-        image_token_id=ids["<|image_pad|>"], image_start_token_id=62, image_end_token_id=63,
+        image_token_id=ids["<|image_pad|>"], image_start_token_id=ids["<|vision_start|>"],
+        image_end_token_id=ids["<|vision_end|>"],
     )  # fmt: skip
     encoder = transformers.GlmImageForConditionalGeneration(config)
     encoder.generation_config.eos_token_id = None  # random weights would end an image too early
@@ -275,11 +301,11 @@ def glm_image(folder: Path) -> Path:
         up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=1, latent_channels=4, norm_num_groups=1,
         sample_size=32, latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
     )  # fmt: skip
-    marks = {"image_token": "<|image_pad|>", "grid_bos_token": "<|vision_start|>", "grid_eos_token": "<|vision_end|>"}
-    tokenizer = words.qwen_tokenizer(bos_token="<|im_start|>", extra_special_tokens=marks)
+    marks = {"image_token": "<|image_pad|>", "grid_bos_token": "<|video_pad|>", "grid_eos_token": "<|endoftext|>"}
+    tokenizer = words.qwen_tokenizer(bos_token="<|vision_start|>", extra_special_tokens=marks)
     processor = transformers.GlmImageProcessor(
         image_processor=transformers.GlmImageImageProcessor(
-            patch_size=32, temporal_patch_size=1, merge_size=1, min_pixels=64 * 64, max_pixels=64 * 64
+            patch_size=16, temporal_patch_size=1, merge_size=1, min_pixels=64 * 64, max_pixels=256 * 256
         ),
         tokenizer=tokenizer, chat_template=words.CHAT,
     )  # fmt: skip
@@ -419,6 +445,27 @@ def _qwen3_vl() -> Any:
     return model
 
 
+def _qwen3_5() -> Any:
+    import transformers
+
+    ids = words.QWEN_IDS
+    config = transformers.Qwen3_5Config(
+        text_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "head_dim": 8, "vocab_size": words.QWEN_VOCABULARY, "eos_token_id": 258,
+            "layer_types": ["full_attention"] * 2, "initializer_range": 0.5,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+            "patch_size": 16, "num_position_embeddings": 16, "initializer_range": 0.5,
+        },
+        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+    )  # fmt: skip
+    return transformers.Qwen3_5ForConditionalGeneration(config)
+
+
 def _qwen3_vl_processor() -> Any:
     import transformers
 
@@ -496,6 +543,8 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "joy": joyimage_edit_plus,
     "longcat": longcat_image_edit,
     "dev": flux2_dev,
+    "flux3": flux3_klein,
+    "flux3-base": flux3_klein_base,
     "omnigen": omnigen,
     "qwen-edit": qwen_edit_plus,
     "qwen-2.1": qwen_image_21,
@@ -508,6 +557,8 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "flux2-klein": ("klein",),
     "flux2-klein-kv": ("klein-kv",),
     "flux2-dev": ("dev",),
+    "flux3-klein": ("flux3",),
+    "flux3-klein-base": ("flux3-base",),
     "omnigen": ("omnigen",),
     "qwen-image-edit-plus": ("qwen-edit",),
     "qwen-image-2.1": ("qwen-2.1",),
@@ -523,7 +574,11 @@ CALLS: dict[str, dict[str, Any]] = {
     "flux2-klein-kv": {"max_sequence_length": 32, "text_encoder_out_layers": (1, 2, 3)},
     "z-image-omni": {"max_sequence_length": 32},
     "flux2-dev": {"max_sequence_length": 32, "text_encoder_out_layers": (1, 2, 3)},
+    "flux3-klein": {"text_encoder_out_layers": (1, 2), "max_new_tokens": 4},
+    "flux3-klein-base": {"text_encoder_out_layers": (1, 2), "max_new_tokens": 4},
     "omnigen": {"max_input_image_size": 64},
     "qwen-image-2.1": {"output_resolution": 64},
 }
 """What makes a pipeline small enough: shorter texts, references that are not enlarged to a megapixel."""
+SMALLER: dict[str, dict[str, Any]] = {"glm-image": {"min_side": 64}}
+"""What differs in a family's row, because the tiny pipeline takes smaller references."""

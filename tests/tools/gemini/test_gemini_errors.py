@@ -14,7 +14,7 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.gemini.client import GEMINI_URL, GeminiCredentials
-from imagerag.tools.healthcheck import check_health
+from imagerag.tools.healthcheck import check_health, server_warnings
 from imagerag.tools.judges.vlm.messages import user
 from imagerag.tools.registry import make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
@@ -174,6 +174,9 @@ async def test_a_health_check_asks_for_the_model_and_draws_nothing(
     spec = BackendSpec.parse(f"gemini:{model}@{server.base_url}")
     found = await check_health(spec, "judge", part=make_judge(spec))
     assert (found.reachable, found.listed) == (True, listed)
+    drawing = make_generator(f"gemini:{model}@{server.base_url}")
+    assert (await check_health(BackendSpec.parse(drawing.identity), "generator", part=drawing)).listed is listed
+    assert await server_warnings(drawing) == (), "a dry run asks no service"
     assert server.count("chat") == 0
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.tools.web.results import LONGEST_TEXT, address_of, number_of, text_of
+from imagerag.tools.web.results import LONGEST_TEXT, number_of, text_of
+from imagerag.tools.web_addresses import web_address
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,11 @@ def test_no_title_moves_a_cursor_or_ends_a_turn(text: str) -> None:
     "address", ["https://example.org/a/b?c=d#e", "http://example.org:8080/", "https://[2001:db8::1]/a.png"]
 )
 def test_an_address_is_let_in(address: str) -> None:
-    assert address_of(address) == address
+    assert web_address(address) == address
+
+
+def test_space_around_an_address_is_removed() -> None:
+    assert web_address(" https://example.org/a\n") == "https://example.org/a"
 
 
 @pytest.mark.parametrize(
@@ -57,11 +62,15 @@ def test_an_address_is_let_in(address: str) -> None:
         "https://example.org/\u202egnp",
         "https://example.org:99999/",
         "https://example.org/" + "x" * 3000,
+        "https://example.org/`id`",
+        "https://example.org/{{x}}",
+        "https://example.org\\@evil.example/",
         17,
+        None,
     ],
 )
 def test_anything_else_is_no_address(address: object) -> None:
-    assert address_of(address) == ""
+    assert web_address(address) == ""
 
 
 def test_numbers_of_pixels_are_whole_and_sane() -> None:

@@ -8,7 +8,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.store.images.image_info import inspect
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+from imagerag.store.library.maintenance.changes import ImageChanges, change_images
 from imagerag.store.library.maintenance.removal import allow_again, settle
 from imagerag.store.library.schema import ImageRecord
 
@@ -45,12 +45,11 @@ async def add_files(
     ids = [await in_thread(_id_of, file) for file in files]
     await allow_again(library, ids)
     report = await index(files, library, copy=copy, settled=False)
-    rows = await library.rows(sorted(set(ids)))
-    new = [] if changes.is_empty else changed(rows, changes)
-    await update_images(library, new)
+    distinct = sorted(set(ids))
+    different = 0 if changes.is_empty else len(await change_images(library, distinct, changes))
     await encode_new_captions(library, report)
-    await settle(library, changed=report.rows_changed + len(new))
-    return AddedImages(await library.rows(sorted(set(ids))) if new else rows, report.added + report.changed)
+    await settle(library, changed=report.rows_changed + different)
+    return AddedImages(await library.rows(distinct), report.added + report.changed)
 
 
 def _id_of(file: Path) -> str:

@@ -165,7 +165,8 @@ class RowWriter:
         if self.report.dry_run:
             return
         if new:
-            check_space(self.library.folder, SPARE + 2 * sum(len(one.data or b"") + len(one.thumbnail) for one in new))
+            size = sum(len(one.data or b"") + len(one.thumbnail) for one in new)
+            await asyncio.to_thread(check_space, self.library.folder, SPARE + 2 * size)
             await self.library.append(new)
         await self.library.update_files(files)
         await self.update(rows)

@@ -174,7 +174,7 @@ class Indexing:
         import numpy as np
 
         new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
-        there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
+        there = await self.library.table.existing([one.sha256 for one in new])
         new = [one for one in new if one.sha256 not in there]
         exported = {one.sha256: own for one in new if (own := self.exported.get(one)) is not None}
         new.sort(key=lambda one: one.sha256 in exported)

@@ -9,6 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Scalar
 from imagerag.store.library.description_columns import cleared_description
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection
 from imagerag.store.library.metadata.field_names import TAKEN, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
@@ -114,7 +115,22 @@ def scalar_of(text: str) -> Scalar:
 
 
 def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRecord]:
-    """The rows that the changes affect, with the changes.
+    """The rows that the changes affect, with the changes."""
+    return [new for row in rows if (new := changes.applied_to(row)) != row]
+
+
+async def change_images(
+    library: Library, ids: Sequence[str], changes: ImageChanges, *, dry_run: bool = False
+) -> ImageSelection:
+    """Apply changes to images and write those that are different then, some thousands at a time; if it is stopped, the
+    same changes complete the rest.
+
+    Args:
+        ids: sorted.
+        dry_run: write nothing.
+
+    Returns:
+        The images that are different, with the changes.
 
     Raises:
         UsageError: no change is named.
@@ -124,10 +140,11 @@ def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRec
             "say what changes: `title=TEXT`, `caption=TEXT`, `tags=TAG`, `licence=TEXT`, "
             "`metadata=KEY=VALUE`, `unset=KEY`"
         )
-    return [new for row in rows if (new := changes.applied_to(row)) != row]
-
-
-async def update_images(library: Library, rows: Sequence[ImageRecord]) -> None:
-    """Write changed rows in several commits; if it is stopped, the same update completes the rest."""
-    for at in range(0, len(rows), AT_ONCE):
-        await library.update(rows[at : at + AT_ONCE])
+    different, listed = list[str](), list[ImageRecord]()
+    for at in range(0, len(ids), AT_ONCE):
+        rows = changed(await library.rows(ids[at : at + AT_ONCE]), changes)
+        if not dry_run:
+            await library.update(rows)
+        different += [row.id for row in rows]
+        listed += rows[: LISTED - len(listed)]
+    return ImageSelection(different, listed)

@@ -3,13 +3,17 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import FilterExpression
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import MEMBER
 from imagerag.store.library.schema import ImageRecord, present
+from imagerag.store.library.search import matching_ids
 
 ID: Final = re.compile(r"[0-9a-f]{6,64}")
 """The beginning of an id: six digits and more."""
@@ -18,29 +22,57 @@ WHOLE: Final = 64
 ROWS: Final = 4096
 _MAX_IDS: Final = 4
 
+LISTED: Final = 10_000
+"""Images of a selection that are listed; the others are counted, as each takes 3 kB of memory."""
 
-async def select_images(library: Library, names: Sequence[str], filter: Filter | None = None) -> list[ImageRecord]:
-    """The selected rows, sorted by id. If names and a filter are given, both have to match.
+
+@dataclass(frozen=True)
+class ImageSelection:
+    """Images of a library that were removed or updated, or would be. Its length is their number.
+
+    Attributes:
+        ids: the ids of all of them, sorted.
+        rows: what the library knows of the first `LISTED` of them.
+    """
+
+    ids: Sequence[str] = ()
+    rows: Sequence[ImageRecord] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+async def select_ids(
+    library: Library,
+    names: Sequence[str | Path],
+    where: FilterExpression | None = None,
+    tags: Sequence[str] = (),
+    licences: Sequence[str] = (),
+) -> list[str]:
+    """The ids of the selected images, sorted. All that is given has to match.
 
     Args:
         names: ids or their first digits (six at least), files, or folders and archives for all images with a file in
             them.
 
     Raises:
-        UsageError: neither is given, a name matches no image, or first digits match several.
+        UsageError: nothing is given, a name matches no image, or first digits match several.
+        FilterError: as `Library.check_filter`.
     """
-    if not names and filter is None:
+    selection = Filter(where=where, tags=tuple(tags), licences=tuple(licences))
+    await library.check_filter(selection)
+    if not names and selection.condition is None:
         raise UsageError("say which images: their ids (six digits do), files, folders, or `filter`")
-    ids = await _ids_of(library, names) if names else None
-    if filter is None:
-        return await library.rows(sorted(ids or ()))
-    rows, _ = await library.listed(filter=filter, limit=max(1, await library.count()))
-    return [row for row in rows if ids is None or row.id in ids]
+    ids = await _ids_of(library, [str(name) for name in names]) if names else None
+    if selection.condition is None:
+        return sorted(ids or ())
+    matching = await library.table.read(lambda: matching_ids(library.table.lance, selection))
+    return [one for one in matching if ids is None or one in ids]
 
 
 async def _ids_of(library: Library, names: Sequence[str]) -> set[str]:
     whole = {name for name in names if len(name) == WHOLE and ID.fullmatch(name)}
-    there = {record["id"] for record in await library.table.records(["id"], sorted(whole))}
+    there = await library.table.existing(sorted(whole))
     for name in sorted(whole - there):
         _one_meaning(library.name, name, set(), set())
     others = [name for name in names if name not in whole]

@@ -14,27 +14,29 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
-from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
+from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
-from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
-from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
 from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, GONE, linked_bytes
 from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.vector_verification import CLEARED
 from imagerag.store.library.maintenance.verification import LibraryProblem
 from imagerag.store.library.metadata.embedded.reader import read_embedded
 from imagerag.store.library.metadata.text_origins import sidecars_in, with_origins, with_texts_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
-from imagerag.store.library.table import LibraryTable
 from imagerag.store.set_aside import set_aside
+
+AT_ONCE: Final = 1_000
+"""Images whose rows are read at once."""
 
 
 async def repair_library(home: DataDir, library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
@@ -49,20 +51,22 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
         by_image[one.id].append(one)
     strays = by_image.pop("", [])
     repairs = await _cleared(library, [one for one in problems if one.kind in CLEARED])
-    for digest, whole in by_image.items():
-        group = [one for one in whole if one.kind not in CLEARED]
-        if not group:
-            continue
-        row = await library.get(digest)
-        if row is None:  # removed meanwhile
-            repairs += [_repaired(one, "the image was taken out") for one in group]
-        else:
-            repairs += await _Mending(home, library, row).mend(group)
+    groups = {digest: [one for one in whole if one.kind not in CLEARED] for digest, whole in by_image.items()}
+    ids = [digest for digest, group in groups.items() if group]
+    for at in range(0, len(ids), AT_ONCE):
+        part = ids[at : at + AT_ONCE]
+        rows = {row.id: row for row in await library.rows(part)}
+        kept = await in_thread(KeptImages, home, part, library.name)
+        for digest in part:
+            if digest in rows:
+                repairs += await _Mending(home, library, rows[digest], kept).mend(groups[digest])
+            else:  # removed meanwhile
+                repairs += [_repaired(one, "the image was taken out") for one in groups[digest]]
     if by_image or strays:
         await library.optimize()
     stray_paths = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
     return repairs + [
-        one.model_copy(update={"advice": f"somebody writes: later, imagerag library optimize {library.name}"})
+        replace(one, advice=f"somebody writes: later, imagerag library optimize {library.name}")
         if one.path in stray_paths
         else _repaired(one, "deleted")
         for one in strays
@@ -84,8 +88,8 @@ async def _cleared(library: Library, problems: Sequence[LibraryProblem]) -> list
 class _Mending:
     """Repairs the problems of one image."""
 
-    def __init__(self, home: DataDir, library: Library, row: ImageRecord) -> None:
-        self.home, self.library, self.row = home, library, row
+    def __init__(self, home: DataDir, library: Library, row: ImageRecord, kept: KeptImages) -> None:
+        self.home, self.library, self.row, self.kept = home, library, row, kept
         self.images = library.table.images
         self.dead: set[FileEntry] = set()
         self.changed: list[FileEntry] = []
@@ -99,7 +103,7 @@ class _Mending:
         if data is None and "copy" not in kinds:
             new = await self._changed_anew()
         if data is None and not new:
-            data = await in_thread(kept_bytes, self.home, self.row.id)
+            data = await in_thread(self.kept.read, self.row.id)
         if data is None and "copy" in kinds:  # a damaged copy is mended before a changed file takes its place
             new = await self._changed_anew()
         if new:
@@ -118,7 +122,7 @@ class _Mending:
             repairs["vector"], repairs["thumbnail"] = "encoded anew", "made anew"
         away = {entry.path for entry in self.away}
         return [
-            one.model_copy(update={"advice": self._away_advice()})
+            replace(one, advice=self._away_advice())
             if one.kind == "file" and one.path in away
             else _repaired(one, repairs[one.kind])
             for one in group
@@ -166,7 +170,7 @@ class _Mending:
         """The advice for an image without bytes."""
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
         advice = self._away_advice() if self.away else advice
-        return [one.model_copy(update={"advice": advice}) for one in group]
+        return [replace(one, advice=advice) for one in group]
 
     def _away_advice(self) -> str:
         """The advice for an image with a file that may have its bytes as soon as it can be read again."""
@@ -203,21 +207,6 @@ class _Mending:
         return None
 
 
-def kept_bytes(home: DataDir, digest: str) -> bytes | None:
-    """The bytes of an image from the blob store or any library of a home; None where none has them."""
-    with suppress(OSError):
-        data = FileBlobStore(home.blobs).path(digest).read_bytes()
-        if sha256(data).hexdigest() == digest:
-            return data
-    names: list[str] = []
-    with suppress(ImageRAGError):
-        names = list_libraries(home)
-    for name in names:
-        with suppress(ImageRAGError, *LANCE_ERRORS):  # continue with the next library after a damaged one
-            return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
-    return None
-
-
 def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
     """The current bytes of a file; None where they cannot be an image."""
     path, member = split_member(entry.path)
@@ -242,4 +231,4 @@ def _changed_row(old: ImageRecord, image: ImageRef, file: FileEntry, data: bytes
 
 
 def _repaired(problem: LibraryProblem, repaired: str) -> LibraryProblem:
-    return problem.model_copy(update={"repaired": repaired})
+    return replace(problem, repaired=repaired)

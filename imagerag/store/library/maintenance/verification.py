@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import ConfigDict
 
 from imagerag.agent.types import FrozenModel
 from imagerag.store.library.image_copies import stray_files
@@ -23,7 +26,8 @@ ROWS: Final = 64
 """Rows that are read at once."""
 
 
-class LibraryProblem(FrozenModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryProblem:  # no model, which takes five times the memory: there may be millions
     """Something about a library that is not as it should be.
 
     Attributes:
@@ -37,6 +41,8 @@ class LibraryProblem(FrozenModel):
         repaired: what was done about it; empty where nothing was.
         advice: what to do about it where it cannot be repaired.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     kind: Kind
     id: str = ""

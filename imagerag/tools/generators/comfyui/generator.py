@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.control_tokens import neutralised
@@ -155,10 +155,14 @@ class ComfyUIGenerator:
             tariff=tariff_of(self._price, draws=True),
             supports_seed=SEED in self._places,
             edits=self._edits,
+            edits_option=self.max_references > 0 and IMAGE not in self._places,
             draws=IMAGE not in self._places,
             takes_mask=self._edits and MASK in self._places,
             size_rules=_SIZES,
         )
+
+    has_workflow: ClassVar[bool] = True
+    """The server is checked before a run too, because it has to have the nodes and files of the workflow."""
 
     async def check_server(self) -> tuple[str, tuple[str, ...]]:
         """Check the workflow against the server; nothing runs there.

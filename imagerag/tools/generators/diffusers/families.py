@@ -76,10 +76,12 @@ class Family:
         min_side: references with a shorter side are enlarged to this many pixels.
         max_aspect: longer references are padded with white to this aspect ratio; 0 for any.
         max_area: larger references are reduced to this many pixels.
+        reference_multiple: the sides of references are rounded to multiples of this many pixels.
         adapter: the IP-Adapter for the references, which then go through `ip_adapter_image`.
         load: more arguments of `from_pretrained`.
         fixed_size: whether it takes no size: it draws the shape of its first image, at about a megapixel.
         dtype: the only dtype that its code runs in; empty for any.
+        upsampler: whether a language model of its own expands each prompt before the pipeline draws.
         licence: of the weights, by their model card; empty if it was not looked up.
     """
 
@@ -101,10 +103,12 @@ class Family:
     min_side: int = 16
     max_aspect: float = 0
     max_area: int = 1024 * 1024
+    reference_multiple: int = 1
     adapter: IPAdapter | None = None
     load: Mapping[str, Any] = field(default_factory=dict)
     fixed_size: bool = False
     dtype: str = ""
+    upsampler: bool = False
     licence: str = field(default="", compare=False)
 
     @property
@@ -155,6 +159,12 @@ _FLUX2: Final = Family(
     licence="FLUX non commercial",
 )  # fmt: skip
 
+_FLUX3: Final = Family(
+    pipeline="Flux3DistilledModularPipeline", repo="black-forest-labs/flux-3-image-klein", parameter="image",
+    max_references=10, steps=16, size=_SQUARE, min_side=64, max_area=4 * 1024 * 1024, upsampler=True,
+    licence="FLUX Kommunity",
+)  # fmt: skip
+
 FAMILIES: Final[dict[str, Family]] = {
     "sdxl-ip-adapter": Family(
         pipeline="StableDiffusionXLPipeline", repo="stabilityai/stable-diffusion-xl-base-1.0",
@@ -186,6 +196,11 @@ FAMILIES: Final[dict[str, Family]] = {
         max_references=4, steps=4, size=_SQUARE, min_side=64, max_aspect=8, licence="FLUX non commercial",
     ),
     "flux2-dev": _FLUX2,
+    "flux3-klein": _FLUX3,
+    "flux3-klein-base": replace(
+        _FLUX3, pipeline="Flux3ModularPipeline", repo="black-forest-labs/flux-3-image-klein-base", steps=50,
+        guidance={"guidance_scale": 4.0},
+    ),
     "omnigen": Family(
         pipeline="OmniGenPipeline", repo="Shitao/OmniGen-v1-diffusers",
         parameter="input_images", shape="batch", max_references=3, tag="<img><|image_{n}|></img>",
@@ -210,8 +225,9 @@ FAMILIES: Final[dict[str, Family]] = {
         multiple=32,
     ),
     "glm-image": Family(
-        pipeline="GlmImagePipeline", repo="zai-org/GLM-Image", steps=50, guidance={"guidance_scale": 1.5}, size=_SQUARE,
-        multiple=32, licence="MIT",
+        pipeline="GlmImagePipeline", repo="zai-org/GLM-Image", parameter="image", max_references=3,
+        steps=50, guidance={"guidance_scale": 1.5}, size=_SQUARE, multiple=32, min_side=512, max_aspect=3,
+        reference_multiple=32, licence="MIT",
     ),
     "z-image-omni": Family(
         pipeline="ZImageOmniPipeline", parameter="image", max_references=4, template=IMAGES,
@@ -230,15 +246,14 @@ FAMILIES: Final[dict[str, Family]] = {
 """Families by their name after `diffusers:`.
 
 The Qwen models' limits are the recommendation for editing (1 to 3); their code has none, and `?max_references=` sets
-another; so it is with Z-Image-Omni and JoyImage. GLM-Image draws from text only here: with images its pipeline fails,
-because diffusers 0.42 joins their features and transformers 5.23 takes them in a list. Klein's distilled weights ignore
-guidance; for klein-base set 50 steps and 4.0. `flux2-klein-kv` computes the references' keys and values in its first
-step and uses them again in the others. XLabs trained their adapter on FLUX.1-dev. The weights of Z-Image-Omni were not
-published by 2026-11: name a folder."""
+another; so it is with Z-Image-Omni, JoyImage and GLM-Image. GLM-Image's processor needs references of at least 512
+pixels a side and at most four times as long as wide, and its pipeline `glm_image.py` to take them. Klein's distilled
+weights ignore guidance; for klein-base set 50 steps and 4.0. `flux2-klein-kv` computes the references' keys and values
+in its first step and uses them again in the others. FLUX.3 is a modular pipeline (`modular.py`); it reduces several
+references to a megapixel each, and was trained on the captions that its prompt upsampler writes. XLabs trained their
+adapter on FLUX.1-dev. The weights of Z-Image-Omni were not published by 2026-11: name a folder."""
 
 NOT_HERE: Final[Mapping[str, str]] = {
-    "flux.?3": "FLUX.3 is in diffusers as modular blocks only, which are not loaded like a pipeline and take other "
-    "arguments: use flux2-klein or flux2-dev",
     "omnigen.?2": "OmniGen2 is not in diffusers, and its own pipeline is code that is never run from a repository: use "
     "omnigen or qwen-image-edit-plus, or serve it and name it openai:MODEL@URL",
     "omini.?control": "OminiControl is in no maintained package: use flux-kontext or flux2-klein, which do the same",

@@ -57,10 +57,9 @@ def _fitted(image: "Image.Image", family: Family) -> "Image.Image":
     area = image.width * image.height * scale * scale
     if area > family.max_area:
         scale *= (family.max_area / area) ** 0.5
-    if scale == 1.0:
-        return image
-    sides = [max(family.min_side, round(side * scale)) for side in image.size]
-    return image.resize((sides[0], sides[1]), Image.Resampling.LANCZOS)
+    multiple = family.reference_multiple
+    sides = [max(family.min_side, round(side * scale / multiple) * multiple) for side in image.size]
+    return image if image.size == (*sides,) else image.resize((sides[0], sides[1]), Image.Resampling.LANCZOS)
 
 
 def canvas(size: Size | None) -> "Image.Image":

@@ -1,6 +1,7 @@
 """Loading of pipelines, once per process for all generators."""
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from imagerag.tools.generators.diffusers.devices import (
     quiet,
 )
 from imagerag.tools.generators.diffusers.families import IPAdapter
-from imagerag.tools.generators.diffusers.weight_sources import Source, check_index, is_here, library
+from imagerag.tools.generators.diffusers.glm_image import adapt_encoder
+from imagerag.tools.generators.diffusers.modular import ModularPipe, is_modular
+from imagerag.tools.generators.diffusers.weight_sources import INDEXES, Source, check_index, is_here, library
 from imagerag.tools.huggingface_hub import hub
 
 SMALLER: Final = (
@@ -42,6 +45,13 @@ class Loaded:
     device: str
     dtype: Any
 
+    @property
+    def arguments(self) -> Set[str]:
+        """Names of the arguments of a call."""
+        if isinstance(self.pipe, ModularPipe):
+            return self.pipe.arguments
+        return inspect.signature(self.pipe.__call__).parameters.keys()
+
 
 def load(
     source: Source, *, device: str | None, dtype: str | None, offload: Offload, options: Mapping[str, Any]
@@ -58,7 +68,7 @@ def load(
         BackendError: weights are missing, damaged, locked, or too large for the memory.
     """
     family, load_options = source.family, sorted({**source.family.load, **options}.items())
-    key = repr((source.repo, family.pipeline, family.adapter, device, dtype, offload, load_options))
+    key = repr((source.repo, family.pipeline, family.adapter, family.upsampler, device, dtype, offload, load_options))
     with _LOCK:
         if key not in _LOADED:
             _LOADED[key] = _load(source, device, dtype, offload, options)
@@ -75,7 +85,7 @@ def ready(source: Source, device: str | None, dtype: str | None) -> str:
     """
     version, place = library().__version__, choose_device(device)
     numbers = str(choose_dtype(dtype, place)).removeprefix("torch.")
-    weights = [is_here(source.repo, "model_index.json")]
+    weights = [is_here(source.repo, *INDEXES)]
     if source.family.adapter is not None:
         adapter = source.family.adapter
         weights.append(is_here(adapter.repo, "/".join(adapter.load[n] for n in _FILE if n in adapter.load)))
@@ -106,16 +116,11 @@ def _load(
             f"diffusers {diffusers.__version__} has no {source.family.pipeline}: pip install -U 'imagerag[diffusers]'",
             retryable=False,
         )
-    load_arguments = {
-        "use_safetensors": True,
-        "trust_remote_code": False,
-        **source.family.load,
-        **options,
-    }  # a pickle could run any code
+    load_arguments = {"use_safetensors": True, **source.family.load, **options}  # a pickle could run any code
     with _loading_errors(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
         check_index(source.repo)
         check_hub(source.repo)
-        pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **load_arguments)
+        pipe = _from_pretrained(kind, source, {"dtype": numbers, **load_arguments})
     if source.family.adapter is not None:
         with (
             _loading_errors(source.family.adapter.repo),
@@ -127,6 +132,16 @@ def _load(
     with _loading_errors(source.repo):
         _place(pipe, place, offload)
     return Loaded(pipe, place, numbers)
+
+
+def _from_pretrained(kind: Any, source: Source, options: Mapping[str, Any]) -> Any:
+    repo = str(Path(source.repo).expanduser())
+    if is_modular(kind):
+        return ModularPipe.from_pretrained(kind, repo, upsampler=source.family.upsampler, **options)
+    pipe = kind.from_pretrained(repo, **{"trust_remote_code": False, **options})
+    if type(pipe).__name__ == "GlmImagePipeline":
+        adapt_encoder(pipe)
+    return pipe
 
 
 def _adapt(pipe: Any, adapter: IPAdapter, dtype: Any) -> None:

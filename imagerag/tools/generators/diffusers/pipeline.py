@@ -1,9 +1,9 @@
 """Generator on any diffusers pipeline in this process, with references in the pipeline's own form."""
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from threading import Event
 from typing import Any, Final
@@ -14,23 +14,15 @@ from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers import images, weight_sources
-from imagerag.tools.generators.diffusers.devices import (
-    DTYPES,
-    Offload,
-    free,
-    seeded,
-    worker,
-)
-from imagerag.tools.generators.diffusers.failures import check_image, drawing_error
+from imagerag.tools.generators.diffusers.devices import DTYPES, Offload, worker
 from imagerag.tools.generators.diffusers.families import BUILT_IN, FAMILIES
 from imagerag.tools.generators.diffusers.loading import Loaded, load, ready
+from imagerag.tools.generators.diffusers.pipeline_call import OnStep, StoppedError, call_pipeline
 from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags, truncated_tokens, without_weights
+from imagerag.tools.generators.diffusers.weight_sources import Source
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
 from imagerag.tools.spec import BackendSpec, with_options
 from imagerag.tools.spec_options import Choice, Number, Reader, without_none
-
-OnStep = Callable[[int, int], None]
-"""Progress callback: (steps done, number of steps)."""
 
 SETTINGS: Final[Mapping[str, Reader]] = {
     "device": str,
@@ -40,6 +32,7 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     "offload": Choice("none", "model", "sequential"),
     "scale": Number(float, least=0, most=1),
     "steps": Number(int, least=1),
+    "upsampler": bool,
     **TEMPLATE_OPTIONS,
 }
 """Options of a spec, after `?`."""
@@ -62,6 +55,7 @@ class DiffusersGenerator:
         steps: denoising steps; by default the family's.
         guidance: guidance scale for the prompt; by default the family's.
         scale: weight of an IP-Adapter's image, 0 to 1.
+        upsampler: whether the pipeline's own language model expands prompts; by default it does, where there is one.
         max_references: a lower limit than the family's, or a higher one if its code has no limit.
         call: more arguments of each call, for instance `{"negative_prompt": "blurry"}`.
         load: more arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
@@ -84,6 +78,7 @@ class DiffusersGenerator:
         steps: int | None = None,
         guidance: float | None = None,
         scale: float | None = None,
+        upsampler: bool | None = None,
         max_references: int | None = None,
         call: Mapping[str, Any] | None = None,
         load: Mapping[str, Any] | None = None,
@@ -93,7 +88,7 @@ class DiffusersGenerator:
         self._source = weight_sources.find(model)
         self._family = self._source.family
         self._device, self._dtype, self._offload = device, dtype or self._family.dtype or None, offload
-        self._steps, self._guidance, self._scale = steps, guidance, scale
+        self._steps, self._guidance, self._scale, self._upsampler = steps, guidance, scale, upsampler
         self._call, self._options = dict(call or {}), dict(load or {})
         self._max_references, self._template = max_references, template
         self._check()
@@ -136,6 +131,7 @@ class DiffusersGenerator:
             "guidance": self._guidance,
             "scale": self._scale,
             "steps": self._steps,
+            "upsampler": self._upsampler,
         } | digests
         return with_options(f"diffusers:{model}", dict(sorted(identity_options.items())))
 
@@ -168,6 +164,12 @@ class DiffusersGenerator:
         """
         return ready(self._source, self._device, self._dtype)
 
+    @property
+    def _weights(self) -> Source:
+        """What to load: without the upsampler, where it is not to be used."""
+        upsampler = self._family.upsampler and self._upsampler is not False
+        return replace(self._source, family=replace(self._family, upsampler=upsampler))
+
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
@@ -176,7 +178,7 @@ class DiffusersGenerator:
         Returns:
             A PNG. `usage` has `steps`; `asked_width`, `asked_height`, `drawn_width` and `drawn_height` in pixels if the
             size was rounded; `canvas` if it started from a plain one; `unread_tokens` if the end of the prompt was
-            truncated.
+            truncated. `revised_prompt` is the prompt that the pipeline's own language model wrote.
 
         Raises:
             UsageError: no prompt, too many references, or one that cannot be read.
@@ -194,7 +196,7 @@ class DiffusersGenerator:
 
         def stepped(step: int, total: int) -> None:
             if stop.is_set():
-                raise _StoppedError
+                raise StoppedError
             if step:
                 loop.call_soon_threadsafe(watcher.step, step, total)
 
@@ -214,7 +216,7 @@ class DiffusersGenerator:
         family = self._family
         stepped(0, self._steps or family.steps or 0)  # cancelled while it was queued, or while weights were loaded
         loaded = load(
-            self._source, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
+            self._weights, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
         )
         requested = size or family.size
         image_size = images.rounded(requested, images.side_multiple(family, loaded.pipe)) if requested else None
@@ -226,20 +228,21 @@ class DiffusersGenerator:
         cut = truncated_tokens(loaded.pipe, words)
         arguments = self._arguments(loaded, words, image_size)
         self._refer(loaded, arguments, [images.canvas(image_size)] if blank else images_sent)
-        image, steps = self._run(loaded, arguments, variation, stepped)
-        usage = {"steps": steps} | ({"canvas": 1} if blank else {}) | ({"unread_tokens": cut} if cut else {})
+        drawn = call_pipeline(self.identity, loaded, arguments, variation.seed, stepped)
+        image = drawn.image
+        usage = {"steps": drawn.steps} | ({"canvas": 1} if blank else {}) | ({"unread_tokens": cut} if cut else {})
         if size is not None and image.size != (size.width, size.height):
             usage |= {"asked_width": size.width, "asked_height": size.height}
             usage |= {"drawn_width": image.width, "drawn_height": image.height}
-        return GeneratedImage(data=images.encoded(image), cost_usd=0.0, usage=usage)
+        return GeneratedImage(data=images.encoded(image), revised_prompt=drawn.prompt, cost_usd=0.0, usage=usage)
 
     def _arguments(self, loaded: Loaded, prompt: str, size: Size | None) -> dict[str, Any]:
-        family, parameters = self._family, inspect.signature(loaded.pipe.__call__).parameters
-        unknown = set(self._call) - set(parameters)
+        family, parameters = self._family, loaded.arguments
+        names = (*family.guidance, "guidance_scale", "true_cfg_scale")
+        which = next((name for name in names if name in parameters), "guidance")
+        unknown = set(self._call) - parameters | ({which} - parameters if self._guidance is not None else set())
         if unknown:
             raise UsageError(f"{self.identity}: {type(loaded.pipe).__name__} takes no {', '.join(sorted(unknown))}")
-        names = (*family.guidance, "guidance_scale", "true_cfg_scale")
-        which = next((name for name in names if name in parameters), "guidance_scale")
         arguments: dict[str, Any] = {"prompt": prompt, **family.call, **family.guidance}
         arguments |= without_none(**{which: self._guidance, "num_inference_steps": self._steps or family.steps})
         if size is not None:
@@ -260,42 +263,12 @@ class DiffusersGenerator:
         if family.parameter == "input_images":  # OmniGen's: one list per prompt, prompts as a list
             arguments["prompt"] = [arguments["prompt"]]
 
-    def _run(
-        self, loaded: Loaded, arguments: dict[str, Any], variation: SamplingParams, stepped: OnStep
-    ) -> tuple[Any, int]:
-        total, steps = arguments.get("num_inference_steps") or 0, 0
-
-        def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal steps
-            steps = step + 1
-            stepped(steps, total or getattr(pipe, "_num_timesteps", 0) or steps)
-            return tensors
-
-        if "callback_on_step_end" in inspect.signature(loaded.pipe.__call__).parameters:
-            arguments["callback_on_step_end"] = after_step
-        failure = None
-        try:
-            with seeded(loaded.device, variation.seed) as generator:
-                answer = loaded.pipe(**arguments, generator=generator)
-            image = answer.images[0]
-        except _StoppedError:
-            loaded.pipe.maybe_free_model_hooks()
-            raise
-        except Exception as error:
-            failure = drawing_error(self.identity, error)
-        if failure is not None:  # raised outside of the handler, which would keep the pipeline's tensors alive
-            loaded.pipe.maybe_free_model_hooks()
-            free()
-            raise failure
-        flagged = getattr(answer, "nsfw_content_detected", None)
-        check_image(self.identity, loaded, image, flagged=bool(flagged and any(flagged)))
-        return image, steps or total
-
     def _check(self) -> None:
         problems = {
             "steps must be 1 or more": self._steps is not None and self._steps < 1,
             "offload must be none, model or sequential": self._offload not in ("none", "model", "sequential"),
             "it has no IP-Adapter, and so no scale": self._scale is not None and self._family.adapter is None,
+            "it has no prompt upsampler": bool(self._upsampler) and not self._family.upsampler,
             "max_references must be 0 or more": (self._max_references or 0) < 0,
             "it takes no references": bool(self._max_references) and not self._family.parameter,
             f"its code runs in {self._family.dtype} only": self._dtype != (self._family.dtype or self._dtype),
@@ -304,7 +277,3 @@ class DiffusersGenerator:
         for problem, there in problems.items():
             if there:
                 raise UsageError(f"{self.identity}: {problem}")
-
-
-class _StoppedError(Exception):
-    """The call was cancelled."""

@@ -9,7 +9,7 @@ Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model` (`pipe
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,9 @@ from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.families import FAMILIES, Family, why_not_here
 from imagerag.tools.huggingface_hub import hub
+
+INDEXES: Final = ("model_index.json", "modular_model_index.json")
+"""Files that name a pipeline's class and its components; the second is that of a modular pipeline."""
 
 _NO_REFERENCES: Final = frozenset(
     {"strength", "mask", "mask_image", "control_image", "controlnet_conditioning_scale", "noise_level", "depth_map"}
@@ -106,7 +109,7 @@ def _class_name(repo: str) -> str:
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackendError(
-            f"diffusers:{repo}: its model_index.json cannot be read ({type(error).__name__}). Without a network, name "
+            f"diffusers:{repo}: its {INDEXES[0]} cannot be read ({type(error).__name__}). Without a network, name "
             "a directory that `save_pretrained` or `hf download` wrote: diffusers:/DIR",
             retryable=False,
         ) from error
@@ -124,38 +127,63 @@ def check_index(repo: str) -> None:
     Raises:
         BackendError: it names some; the message says where.
     """
-    path = Path(repo).expanduser() / "model_index.json"
-    if not path.is_file():
-        return
-    try:
-        index = json.loads(read_regular_text(path))
-    except (OSError, ValueError, RecursionError):
-        return  # diffusers reports the problem
-    if not isinstance(index, dict):
-        return
+    for path in (Path(repo).expanduser() / name for name in INDEXES):
+        if not path.is_file():
+            continue
+        try:
+            index = json.loads(read_regular_text(path))
+        except (OSError, ValueError, RecursionError):
+            continue  # diffusers reports the problem
+        if isinstance(index, dict):
+            check_components(str(path), index)
+
+
+def check_components(where: str, index: Mapping[str, Any]) -> None:
+    """Check that the content of an index names no code: see `check_index`.
+
+    Args:
+        where: its file or repository, for the message.
+
+    Raises:
+        BackendError: it names some.
+    """
     pipelines = getattr(library(), "pipelines", None)
     for name, value in index.items():
-        if not isinstance(value, list) or (name.startswith("_") and name != "_class_name"):
+        if not isinstance(value, (list, tuple)) or (name.startswith("_") and name != "_class_name"):
             continue
-        whose = value[0] if value else None
-        within = whose in (None, "diffusers", "transformers") or (isinstance(whose, str) and hasattr(pipelines, whose))
-        own_file = (path.parent / name / f"{whose}.py").is_file()
+        modules = _modules(value)
+        within = all(
+            module in (None, "diffusers", "transformers") or (isinstance(module, str) and hasattr(pipelines, module))
+            for module in modules
+        )
+        own_file = any((Path(where).parent / name / f"{module}.py").is_file() for module in modules)
         if name == "_class_name" or not within or own_file:
             raise BackendError(
-                f"{path}: {name} names code of its own ({str(value)[:80]}), which is never run: only "
+                f"{where}: {name} names code of its own ({str(value)[:80]}), which is never run: only "
                 "classes of diffusers and transformers are",
                 retryable=False,
             )
 
 
+def _modules(value: Sequence[Any]) -> list[Any]:
+    """Modules that an entry of an index names: `[module, class]`, in a modular one also in its third value."""
+    loading = value[2] if len(value) > 2 and isinstance(value[2], Mapping) else {}
+    return [*value[:1], *(loading.get("type_hint") or ())[:1]]
+
+
 def _index(repo: str) -> Path:
-    if Path(repo).is_dir():
-        return Path(repo) / "model_index.json"
+    folder = Path(repo)
+    if folder.is_dir():
+        return next((folder / name for name in INDEXES if (folder / name).is_file()), folder / INDEXES[0])
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
     check_hub(f"diffusers:{repo}")
     with hub(repo):
-        return Path(hf_hub_download(repo, "model_index.json"))
+        try:
+            return Path(hf_hub_download(repo, INDEXES[0]))
+        except EntryNotFoundError:
+            return Path(hf_hub_download(repo, INDEXES[1]))
 
 
 def _by_signature(kind: str) -> Family:
@@ -166,6 +194,8 @@ def _by_signature(kind: str) -> Family:
     pipeline = getattr(diffusers, kind, None)
     if pipeline is None:
         return Family(multiple=0)
+    if issubclass(pipeline, diffusers.ModularPipeline):  # what its blocks do with an image, their inputs do not say
+        return Family(pipeline=kind, multiple=0)
     arguments = inspect.signature(pipeline.__call__).parameters
     many = _takes_many(arguments)
     if many is None or _NO_REFERENCES & set(arguments):
@@ -197,20 +227,21 @@ def library() -> Any:
     return import_extra("diffusers", "drawing with diffusers", "diffusers")
 
 
-def is_here(repo: str, file: str) -> str:
-    """Sentence on whether a repository or directory with this file is on this machine; downloads nothing.
+def is_here(repo: str, *files: str) -> str:
+    """Sentence on whether a repository or directory with one of these files is on this machine; downloads nothing.
 
     Raises:
-        BackendError: a directory without it.
+        BackendError: a directory without any of them.
     """
     path = Path(repo).expanduser()
     if path.is_dir():
-        if (path / file).is_file():
+        if any((path / file).is_file() for file in files):
             return f"{short(repo)} is here"
-        raise BackendError(f"{repo} has no {file}: name a directory that `save_pretrained` wrote", retryable=False)
+        message = f"{repo} has no {' and no '.join(files)}: name a directory that `save_pretrained` wrote"
+        raise BackendError(message, retryable=False)
     from huggingface_hub import try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(repo, file), str):
+    if any(isinstance(try_to_load_from_cache(repo, file), str) for file in files):
         return f"{repo} is here"
     return f"{repo} is not here yet: its first use fetches it, or `hf download {repo}` does"
 

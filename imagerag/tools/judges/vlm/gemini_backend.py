@@ -12,6 +12,7 @@ from imagerag.tools.credentials import Variable
 from imagerag.tools.gemini.client import GeminiCredentials
 from imagerag.tools.gemini.errors import map_gemini_errors, status_error
 from imagerag.tools.gemini.responses import GeminiResponse, read_response, refusal_of
+from imagerag.tools.gemini.server_check import check_model
 from imagerag.tools.judges.vlm.chat_protocol import (
     TIMEOUT_S,
     ChatImage,
@@ -102,6 +103,10 @@ class GeminiChat:
     def image_limit(self) -> int:
         """Maximum number of images per request."""
         return self.max_images or IMAGE_LIMIT
+
+    async def check_server(self) -> tuple[str, tuple[str, ...]]:
+        """Check that the service has the model: see `gemini/server_check.py`."""
+        return await check_model(self.identity, self.model, self.account)
 
     async def ask(
         self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams

@@ -14,7 +14,7 @@ from imagerag.cli.index import document, report_lines
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+from imagerag.store.library.maintenance.changes import ImageChanges, change_images
 from imagerag.store.library.maintenance.repair import repair_library
 from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
@@ -33,7 +33,7 @@ async def typed(folder: Path, library: Library) -> Path:
     await index([folder], library)
     file = folder / "red.png"
     said = ImageChanges(caption="an enamel mug", title="mug", add_tags=["mine"], licence="CC0-1.0", set={"price": 12})
-    await update_images(library, changed([await row_at(library, file)], said))
+    await change_images(library, [(await row_at(library, file)).id], said)
     return file
 
 

@@ -1,6 +1,7 @@
 """Images are taken out of a library, changed, added again; indexing does not bring back what a person took out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,20 +11,20 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
 from imagerag.store.library import compaction, schema
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.changes import ImageChanges, changed, scalar_of, update_images
-from imagerag.store.library.maintenance.image_selection import path_of, select_images
+from imagerag.store.library.maintenance import changes as changes_module
+from imagerag.store.library.maintenance.changes import ImageChanges, change_images, scalar_of
+from imagerag.store.library.maintenance.image_selection import path_of, select_ids
 from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
 from imagerag.store.library.schema import ImageRecord
 
 
-async def titles(library: Library) -> set[str]:
-    return {row.title for row in await library.rows()}
+async def titles(library: Library, ids: Sequence[str] | None = None) -> set[str]:
+    return {row.title for row in await library.rows(ids)}
 
 
 async def test_images_are_named_by_id_file_folder_and_filter(library: Library, folder: Path, picture: Any) -> None:
@@ -33,26 +34,25 @@ async def test_images_are_named_by_id_file_folder_and_filter(library: Library, f
     await index([folder], library)
     red = next(row for row in await library.rows() if row.title == "red")
     for name in (red.id, red.id[:8], str(folder / "red.png"), path_of(red)):
-        assert [row.title for row in await select_images(library, [name])] == ["red"]
-    assert {row.title for row in await select_images(library, [str(folder / "shades")])} == {"dark"}
-    assert len(await select_images(library, [str(folder)])) == 9
-    await update_images(library, [replace(red, tags=("loud",))])
-    loud = Filter(tags=("loud",))
-    assert [row.title for row in await select_images(library, [], loud)] == ["red"]
-    assert await select_images(library, [str(folder / "shades")], loud) == []
+        assert await select_ids(library, [name]) == [red.id]
+    assert await titles(library, await select_ids(library, [folder / "shades"])) == {"dark"}
+    assert len(await select_ids(library, [folder])) == 9
+    await library.update([replace(red, tags=("loud",))])
+    assert await select_ids(library, [], tags=["loud"]) == [red.id]
+    assert await select_ids(library, [folder / "shades"], tags=["loud"]) == []
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "abcdef0123", "f" * 64])
 async def test_a_name_that_stands_for_nothing_is_refused(library: Library, folder: Path, name: str) -> None:
     await index([folder], library)
     with pytest.raises(UsageError, match="holds no image"):
-        await select_images(library, [name])
+        await select_ids(library, [name])
 
 
 async def test_nothing_named_is_not_everything(library: Library, folder: Path) -> None:
     await index([folder], library)
     with pytest.raises(UsageError, match="say which images"):
-        await select_images(library, [])
+        await select_ids(library, [])
 
 
 async def test_a_folder_is_not_one_whose_name_begins_like_it(library: Library, tmp_path: Path, picture: Any) -> None:
@@ -60,7 +60,7 @@ async def test_a_folder_is_not_one_whose_name_begins_like_it(library: Library, t
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.png").write_bytes(picture(mark=len(name)))
     await index([tmp_path / "a", tmp_path / "ab"], library)
-    assert {row.title for row in await select_images(library, [str(tmp_path / "a")])} == {"a"}
+    assert await titles(library, await select_ids(library, [tmp_path / "a"])) == {"a"}
 
 
 async def test_digits_of_several_ids_are_refused(library: Library, folder: Path, monkeypatch: Any) -> None:
@@ -69,15 +69,15 @@ async def test_digits_of_several_ids_are_refused(library: Library, folder: Path,
     await index([folder], library)
     monkeypatch.setattr(image_selection, "ID", image_selection.re.compile(r"[0-9a-f]{0,64}"))
     with pytest.raises(UsageError, match="add digits"):
-        await select_images(library, [""])
+        await select_ids(library, [""])
 
 
 async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(library: Library, folder: Path) -> None:
     await index([folder], library)
-    red = (await select_images(library, [str(folder / "red.png")]))[0]
-    assert await remove_images(library, [red.id]) == 1
-    await settle(library, removed=[red.id])
-    assert removed_ids(library.folder) == {red.id}
+    (red,) = await select_ids(library, [folder / "red.png"])
+    assert await remove_images(library, [red]) == 1
+    await settle(library, removed=[red])
+    assert removed_ids(library.folder) == {red}
     assert "red" not in await titles(library)
     assert not await library.is_stale()
     told: list[str] = []
@@ -87,7 +87,7 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
     assert "imagerag library add shop FILE" in told[0]
     assert "red" not in await titles(library)
     (row,) = await add_files(library, [folder / "red.png"], ImageChanges())
-    assert (row.id, row.caption) == (red.id, "a red card")
+    assert (row.id, row.caption) == (red, "a red card")
     assert removed_ids(library.folder) == frozenset()
     assert (await index([folder], library)).removed_before == 0
 
@@ -189,15 +189,32 @@ async def test_changes_touch_what_they_name_and_nothing_else(library: Library, f
         licence="CC0-1.0", add_tags=("c", "a"), remove_tags=("b",), set={"price": 5, "taken": "2024-05-01"},
         unset=("shelf", "place"),
     )  # fmt: skip
-    rows = changed([red], changes)
-    await update_images(library, rows)
+    assert (await change_images(library, [red.id], changes, dry_run=True)).ids == [red.id]
+    assert {row.id: row for row in await library.rows()} == before
+    selection = await change_images(library, [red.id], changes)
     after = {row.id: row for row in await library.rows()}
     new = after.pop(red.id)
     assert (new.licence, new.tags, dict(new.metadata), new.place) == ("CC0-1.0", ("a", "c"), {"price": 5}, "")
     assert new.taken is not None
     assert (new.taken.year, new.caption, new.title) == (2024, "a red card", "red")
+    assert selection.rows == [new]
     assert after == {key: row for key, row in before.items() if key != red.id}
-    assert changed([new], changes) == []
+    assert not await change_images(library, [red.id], changes)
+
+
+async def test_many_images_are_changed_a_part_at_a_time_and_the_first_are_listed(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes_module, "AT_ONCE", 3)
+    monkeypatch.setattr(changes_module, "LISTED", 4)
+    await index([folder], library)
+    ids = await select_ids(library, [folder])
+    await library.update([replace(row, tags=("loud",)) for row in await library.rows(ids[:2])])
+    for dry_run in (True, False):
+        selection = await change_images(library, ids, ImageChanges(add_tags=["loud"]), dry_run=dry_run)
+        assert (len(selection), selection.ids) == (6, ids[2:])
+        assert [(row.id, row.tags) for row in selection.rows] == [(one, ("loud",)) for one in ids[2:6]]
+    assert all("loud" in row.tags for row in await library.rows())
 
 
 @pytest.mark.parametrize(
@@ -224,9 +241,9 @@ def test_a_year_is_a_date_though_it_is_typed_like_a_number() -> None:
     assert (new.latitude, new.longitude, dict(new.metadata)) == (56.9, 24.1, {"shelf": 7})
 
 
-def test_a_change_must_be_named() -> None:
+async def test_a_change_must_be_named(library: Library) -> None:
     with pytest.raises(UsageError, match="say what changes"):
-        changed([], ImageChanges())
+        await change_images(library, [], ImageChanges())
     assert not ImageChanges(caption="").is_empty
 
 

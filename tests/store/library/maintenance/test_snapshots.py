@@ -24,7 +24,7 @@ from imagerag.store.library.indexing.creation import creating_library
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import snapshots
-from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+from imagerag.store.library.maintenance.changes import ImageChanges, change_images
 from imagerag.store.library.maintenance.library_disk_usage import disk_use
 from imagerag.store.library.maintenance.removal import remove_images, removed_ids
 from imagerag.store.library.maintenance.renaming import rename_library
@@ -172,8 +172,8 @@ async def test_it_says_what_it_is(home: DataDir, shop: Library) -> None:
     assert one.content == snapshot_content(folder_of(home, "shop@v1"))
     two = create_snapshot(shop.table, "v2")
     assert (two.content, two.created > one.created) == (one.content, True)
-    rows = [row for row in await shop.rows() if row.title == "blue"]
-    await update_images(shop, changed(rows, ImageChanges(licence="CC0-1.0")))
+    blue = [row.id for row in await shop.rows() if row.title == "blue"]
+    await change_images(shop, blue, ImageChanges(licence="CC0-1.0"))
     assert create_snapshot(shop.table, "v3").content != one.content
     assert [snapshot.tag for snapshot in list_snapshots(home, "shop")] == ["v1", "v2", "v3"]
 

@@ -19,8 +19,9 @@ from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.migration import migrate
-from imagerag.store.library.maintenance.repair import kept_bytes, repair_library
+from imagerag.store.library.maintenance.repair import repair_library
 from imagerag.store.library.maintenance.vector_verification import unusable, vector_problems
 from imagerag.store.library.maintenance.verification import LibraryProblem, verify_table
 from imagerag.store.library.region_columns import BOXES, OTHER_REGIONS, REGION_COLUMNS, REGIONS
@@ -400,4 +401,4 @@ async def test_a_damaged_library_does_not_hide_the_bytes_of_the_next(home: DataD
     damaged = await Library.create_or_open(home, "a-first", library.embedder)
     for file in (damaged.folder / "_versions").iterdir():
         file.write_bytes(b"junk")
-    assert kept_bytes(home, row.id) == await library.image_bytes(row.id)
+    assert KeptImages(home, [row.id]).read(row.id) == await library.image_bytes(row.id)
