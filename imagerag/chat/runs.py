@@ -52,15 +52,15 @@ class ChatRuns:
     async def begin(self, run_id: str, message: BaseMessage, parent: RunRecord | None, context: RunContext) -> "Events":
         """The events of the run for a message.
 
-        It goes on from the run before it in the chat where that has left an image and the message brings none;
-        otherwise the message is a prompt of its own.
+        It is feedback on the run before it in the chat where that has ended with an image and the message brings none;
+        otherwise it is a prompt of its own.
 
         Raises:
             UsageError: an option or an image that cannot be.
         """
-        if parent is None or parent.image is None or own_images(message):
+        if parent is None or parent.outcome is None or parent.image is None or own_images(message):
             return await self._start(run_id, message, context)
-        return self.runner.continue_run(parent.run_id, _steering(text_of(message), parent, context), new_id=run_id)
+        return self.runner.continue_run(parent.run_id, _steering(text_of(message), context), new_id=run_id)
 
     def resume(self, run_id: str, choice: Choice | None = None) -> "Events":
         """The events of a run that was stopped, or that waits for this choice."""
@@ -95,12 +95,12 @@ def _options(context: RunContext) -> dict[str, Any]:
     return {name: getattr(context, name) for name in context.model_fields_set}
 
 
-def _steering(words: str, parent: RunRecord, context: RunContext) -> ContinueOptions:
+def _steering(words: str, context: RunContext) -> ContinueOptions:
     values = _options(context)
     options: dict[str, Any] = {name: values[name] for name in _LIMITS if name in values}
     if "max_rounds" in values:
         options["more_rounds"] = values["max_rounds"]
-    return ContinueOptions(prompt=f"{parent.prompt}; {words}", **options)
+    return ContinueOptions(feedback=words, **options)
 
 
 def context_of(context: object) -> RunContext:

@@ -34,6 +34,7 @@ from imagerag.client.client import ImageRAG
 )
 @click.option("--keep-image", "keep_images", multiple=True, metavar="N|ID", help="Reference that is sent every time.")
 @click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
+@click.option("--library", metavar="NAME", help="Library of its references, when not as before.")
 @limit_options
 @keep_web_option
 @output_options

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag import __version__
-from imagerag.assistants.tool_inputs import DESCRIPTIONS
-from imagerag.mcp.job_schemas import ADDED
 from imagerag.mcp.server import INSTRUCTIONS
-from imagerag.mcp.tool_list import TOOLS
+from imagerag.mcp.tool_list import listed_tools
 
 MANIFEST: Final = "0.4"
 NAME: Final = "imagerag"
@@ -120,7 +118,7 @@ def manifest() -> dict[str, Any]:
                 "env": {name: f"${{user_config.{field}}}" for name, field in VARIABLES.items()},
             },
         },
-        "tools": [{"name": name, "description": {**DESCRIPTIONS, **ADDED}[name]} for name in TOOLS],
+        "tools": [{"name": one.name, "description": one.description} for one in listed_tools()],
         "user_config": dict(FIELDS),
         "compatibility": {"platforms": ["darwin", "win32", "linux"], "runtimes": {"python": PYTHON}},
     }

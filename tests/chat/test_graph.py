@@ -88,21 +88,32 @@ def text_of(message: Any) -> str:
 
 
 async def test_a_run_that_was_killed_is_resumed_and_not_paid_for_twice(chat: Chat) -> None:
-    chat.runner = replace(chat.runner, left_open=True)  # as after kill -9
-    chat.judge.latency_s = 60
-    saying = asyncio.ensure_future(chat.say("a scene"))
-    while not chat.judge.calls:
-        await asyncio.sleep(0.01)
-    saying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await saying
-    chat.judge.latency_s = 0
+    await killed(chat, "a scene")
     (state,) = [one async for one in chat.graph.aget_state_history(chat.thread) if one.next == ("draw",)]
     assert len(chat.generator.calls) == 1
     done = await chat.graph.ainvoke(None, chat.thread)
     assert done["run_id"] == state.values["run_id"]
     assert (await chat.record(done)).outcome is Outcome.ALIGNED
     assert len(chat.generator.calls) == 1
+
+
+async def killed(chat: Chat, prompt: str) -> None:
+    """Say something, and leave the run while it is judged, as `kill -9` does."""
+    runner, chat.runner = chat.runner, replace(chat.runner, left_open=True)
+    chat.judge.latency_s = 60
+    saying = asyncio.ensure_future(chat.say(prompt))
+    while not chat.judge.calls:
+        await asyncio.sleep(0.01)
+    saying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saying
+    chat.judge.latency_s, chat.runner = 0, runner
+
+
+async def test_a_message_after_a_run_that_was_killed_is_a_prompt(chat: Chat) -> None:
+    await killed(chat, "a scene")
+    record = await chat.record(await chat.say("another scene"))
+    assert (record.prompt, record.outcome, record.parent_run) == ("another scene", Outcome.ALIGNED, None)
 
 
 async def test_a_step_that_is_done_again_replies_with_the_same_image(chat: Chat) -> None:
@@ -156,6 +167,7 @@ async def test_a_following_message_goes_on_and_its_images_begin_anew(chat: Chat)
     assert record.parent_run.run_id == first["run_id"]
     assert record.setup is not None
     assert (record.setup.config.max_calls, record.setup.config.max_rounds) == (7, 2)
+    assert record.feedback == ["with a hat"]
     assert "with a hat" in chat.generator.calls[-1].arguments["prompt"]
     content = [{"type": "text", "text": "my cat"}, {"type": "image", "url": f"image://{await kept(chat, 'my cat')}"}]
     third = await chat.record(await chat.say(content))

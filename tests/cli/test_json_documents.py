@@ -98,6 +98,8 @@ def test_what_the_doctor_and_batches_print(imagerag: Imagerag, tmp_path: Path) -
     checked(json.loads(imagerag("doctor", "--json").stdout), "doctor")
     checked(json.loads(imagerag("eval", "judge", "--classes", "3", "--others", "1", "--json").stdout), "judge-eval")
     (tmp_path / "prompts.jsonl").write_text(f'{{"prompt": "{KNOWN}"}}\n{{"prompt": ""}}\n')
+    estimate = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--dry-run", "--json").stdout)
+    assert checked(estimate, "batch-estimate")["invalid"] == 1
     summary = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--json", "-q").stdout)
     checked(summary, "batch-summary")
     results = [json.loads(line) for line in Path(summary["results"]).read_text().splitlines()]

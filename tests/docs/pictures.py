@@ -16,8 +16,8 @@ Place = tuple[int, int]
 ACROSS: Final[Mapping[str, tuple[int, int]]] = {
     "cli": (73, 108), "mcp": (494, 90), "ui": (596, 80), "chat": (283, 90), "assistants": (431, 124),
     "client": (385, 108), "batch": (177, 108), "evals": (283, 196), "reports": (382, 184), "diagnostics": (89, 116),
-    "files": (216, 96), "schemas": (375, 96), "logging_setup": (634, 122), "http_server": (501, 112), "graphs": (304, 124),
-    "tools": (353, 262), "store": (597, 184), "agent": (507, 262), "formatting": (435, 124),
+    "files": (216, 96), "schemas": (375, 96), "logging_setup": (634, 122), "http_server": (501, 112),
+    "graphs": (304, 124), "tools": (353, 262), "store": (597, 184), "agent": (507, 262), "formatting": (435, 124),
 }  # fmt: skip
 """Package → its middle and its width; how high it stands is said by its layer, how high it is by what is inside."""
 SIDEWAYS: Final[Mapping[Arrow, str]] = {

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -102,8 +103,8 @@ def test_a_following_message_goes_on_from_the_run_before(client: SyncLangGraphCl
     record = asyncio.run(rag.runs.get(second["run_id"]))
     assert record.parent_run is not None
     assert record.parent_run.run_id == first["run_id"]
-    met = [check.requirement.text for check in record.attempts[-1].verdict.checks if check.met]  # type: ignore[union-attr]
-    assert {"a red solid circle", "a mint background"} <= set(met)
+    assert (record.prompt, record.feedback) == ("a red solid circle", ["on a mint background"])
+    assert "(your feedback)" in text_of(second["messages"][-1])
     assert [message["type"] for message in second["messages"]] == ["human", "ai", "human", "ai"]
 
 
@@ -144,7 +145,6 @@ ANSWERS: list[Any] = [
     [{"type": "edit", "args": {"action": "choose_references", "args": {"references": "1"}}}],
     [{"type": "response", "args": "1"}],
     {"decisions": [{"type": "approve"}]},
-    {"decisions": [{"type": "edit", "edited_action": {"name": "choose_references", "args": {"references": "1"}}}]},
 ]
 """What agent-chat-ui and Agent Inbox send for the first reference."""
 
@@ -319,3 +319,33 @@ def test_an_address_is_fetched_where_the_server_allows_it(drawing_server: str) -
     content = [{"type": "text", "text": "a heart"}, block]
     run = {"assistant_id": "chat", "input": {"messages": [{"role": "user", "content": content}]}}
     assert "127.0.0.1" in ask(f"{drawing_server}/runs/wait", run)["__error__"]["message"]
+
+
+@pytest.mark.timeout(300)
+def test_what_models_say_word_by_word_is_no_message(drawing_server: str, services: MockOpenAIServer) -> None:
+    asked = services.count()
+    with get_sync_client(url=drawing_server) as client:
+        thread = client.threads.create()["thread_id"]
+        given = {"messages": [{"role": "user", "content": "a heart"}]}
+        options = {"max_rounds": 0, "seed": 7}
+        stream = client.runs.stream(thread, "chat", input=given, context=options, stream_mode=["messages-tuple"])
+        told = [part.data[0] for part in stream if part.event == "messages"]
+    assert services.count() > asked + 1  # drawn and judged
+    assert [(one["type"], one["id"][-6:]) for one in told] == [("ai", "-reply")]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_is_cancelled_is_recorded_so_and_the_chat_goes_on(
+    drawing_server: str, services: MockOpenAIServer
+) -> None:
+    services.enqueue("images.generate", MockResponse(delay_s=60), MockResponse(images=(tiny_png("after"),)))
+    with get_sync_client(url=drawing_server) as client:
+        thread = client.threads.create()["thread_id"]
+        asked = services.count()
+        run = client.runs.create(thread, "chat", input={"messages": [{"role": "user", "content": "a boat"}]})
+        while services.count() == asked:
+            time.sleep(0.05)
+        client.runs.cancel(thread, run["run_id"], wait=True)
+        done = said(client, thread, "a ship", context={"max_rounds": 0})
+    assert [message["type"] for message in done["messages"]] == ["human", "human", "ai"]
+    assert "write what is to be different" in text_of(done["messages"][-1])

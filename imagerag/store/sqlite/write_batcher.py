@@ -186,12 +186,8 @@ async def open_grouped(
         DamagedFileError: the file is damaged.
     """
     connection = await asyncio.to_thread(_opened, path, make)  # makes folders and files, which is not for an event loop
-    grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
+    grouped = WriteBatcher(connection, path, patience_s=patience_s)
     try:
-        # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and responses
-        # are paid for; with NORMAL a power cut could undo a commit that was reported as durable.
-        await grouped.read(lambda: connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"))
-        grouped.patience_s = patience_s
         yield grouped
     finally:
         await asyncio.shield(grouped.close())
@@ -199,4 +195,27 @@ async def open_grouped(
 
 def _opened(path: Path, make: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
     create_tables(path, make)
-    return connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        with storage_errors(path):
+            _set_modes(connection, give_up=time.monotonic() + BUSY_S)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_modes(connection: sqlite3.Connection, *, give_up: float) -> None:
+    """WAL, as a file of an earlier version may not be in it yet, and every commit flushed.
+
+    FULL: a step costs seconds and money, and responses are paid for; with NORMAL a power cut could undo a commit that
+    was reported as durable.
+    """
+    while True:
+        try:
+            connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+        except sqlite3.OperationalError as error:
+            check_locked(error, give_up)
+            time.sleep(random.uniform(0.01, 0.1))
+        else:
+            return

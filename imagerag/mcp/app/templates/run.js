@@ -146,9 +146,9 @@ function attempts(view) {
 
 function credit(one) {
   const similarity = typeof one.similarity === "number" ? `${say("similarity")} ${cosine(one.similarity)}` : "";
-  return el("li", {}, picture(one.uri, nameOf(one)), el("div", {}, el("strong", { dir: "auto" }, nameOf(one)),
+  return el("li", {}, picture(one.uri, altOf(one)), el("div", {}, el("strong", { dir: "auto" }, nameOf(one)),
     el("small", {}, [one.concept ? say("stands_for", { concept: one.concept }) : "", similarity].filter(Boolean).join(" · ")),
-    el("small", {}, one.role === "reference" ? creditOf(one) : say("own_image")), link(pageOf(one))));
+    el("small", {}, ["subject", "edit"].includes(one.role) ? say("own_image") : creditOf(one)), link(pageOf(one))));
 }
 
 function references(view) {

@@ -258,7 +258,9 @@ class ClipJudge:
         compare = [one for one in requirements if one.image is not None]
         against = iter(await compared(self._comparisons, prompt, image, sent_images, compare))
         return [
-            next(against) if one.image is not None else joined(one.text, [next(scores) for _ in each])
+            next(against if one.image is not None else scores)
+            if each == (one,)
+            else joined(one.text, [next(scores) for _ in each])
             for one, each in zip(requirements, parts, strict=True)
         ]
 
