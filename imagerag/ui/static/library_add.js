@@ -68,18 +68,20 @@ async function send() {
     throw error;
   } finally {
     sending = "";
-    await request(`/library-tasks/${task}/end`, { method: "POST" }).catch(() => {});
+    await allSent(task);
   }
   await followed;
 }
 
 window.addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
 
-window.addEventListener("pagehide", () => {
-  if (!sending) return;  // a page that goes says so: the server adds what has come, and waits for no more
+/** Say that no further picture comes, even from a page that is going: the server adds what it has, and waits no more. */
+function allSent(task) {
   const token = document.querySelector("meta[name=csrf-token]").content;
-  fetch(`/library-tasks/${sending}/end`, { method: "POST", headers: { "x-csrf-token": token }, keepalive: true });
-});
+  return fetch(`/library-tasks/${task}/end`, { method: "POST", headers: { "x-csrf-token": token }, keepalive: true }).catch(() => {});
+}
+
+window.addEventListener("pagehide", () => { if (sending) allSent(sending); });
 
 /** All files of what was dropped, those in folders too. */
 async function filesOf(transfer) {
