@@ -6,8 +6,8 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -246,11 +246,8 @@ class RunIndex:
             raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
 
 
-@asynccontextmanager
-async def _open(path: Path) -> AsyncIterator[WriteBatcher]:
-    async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
-        await grouped.read(partial(_brought_up, grouped.connection))
-        yield grouped
+def _open(path: Path) -> AbstractAsyncContextManager[WriteBatcher]:
+    return open_grouped(path, _make, upgrade=_brought_up, patience_s=BUSY_S)
 
 
 def _make(fresh: sqlite3.Connection) -> None:
