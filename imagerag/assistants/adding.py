@@ -114,9 +114,14 @@ async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> Too
     uploads = await rag.libraries.add_images([upload], library=library)
     if uploads.skipped:
         raise UsageError(f"it cannot be added: {uploads.skipped[0][1]}")
-    changes = {"licence": request.licence, "author": request.author, "add_tags": request.tags}
-    if changes := {field: value for field, value in changes.items() if value}:
-        await rag.libraries.update(image.sha256, library=library, **changes)
+    if request.licence or request.author or request.tags:
+        await rag.libraries.update(
+            image.sha256,
+            library=library,
+            licence=request.licence or None,
+            author=request.author or None,
+            add_tags=request.tags,
+        )
     images.remember([image.sha256], addition.library)
     report = AddedReport(added=True, new=bool(uploads.new), library=library, image=ReportedImage.of(image))
     if request.caption:
