@@ -45,6 +45,7 @@ class DrawRequest(BaseModel):
     """What the form sends. What is left out is as for `ImageRAG.generate`.
 
     Attributes:
+        library: where references come from; empty is nowhere, None is as the server was started.
         preset, generator, judge: backends, when not those that the server was started with.
         images: images of the person's own.
         mask: a PNG, kept by `POST /images`, transparent where the first of them may change.
@@ -106,8 +107,9 @@ def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
                 f"page is started (`{role}={spec}`)"
             )
     check_library(state, body.library)
-    backends = {role: getattr(body, role) or None for role in ("preset", "generator", "judge")}
-    return state.rag.with_options(**backends) if any(backends.values()) else state.rag
+    options = {role: getattr(body, role) for role in ("preset", "generator", "judge") if getattr(body, role)}
+    options |= {"library": ""} if body.library == "" else {}
+    return state.rag.with_options(**options) if options else state.rag
 
 
 def check_library(state: UiState, library: str | None) -> None:
@@ -132,6 +134,8 @@ async def run_options(state: UiState, body: DrawRequest) -> dict[str, Any]:
         BlobError: an image that is not there any more.
     """
     options = {name: value for name, value in data_of(body).items() if name not in _APART}
+    if not options.get("library"):
+        options.pop("library", None)
     options |= within(state.limits, options)
     options |= await _images(state, body)
     if body.mask:
