@@ -132,6 +132,17 @@ async def test_a_host_that_calls_no_tools_passes_the_choice_on_as_words(place: A
         assert await host.log("tools/call") == []
 
 
+async def test_a_host_that_can_do_nothing_still_shows_what_to_say(place: Any, browser_page: Page) -> None:
+    async with hosting(place.make(), browser_page) as host:
+        frame = await host.open("generate_image", capabilities={})
+        await host.call("generate_image", {"prompt": "a blue star", "select": True})
+        await expect(frame.get_by_text("image not available").first).to_be_visible()
+        await frame.get_by_role("button", name="None of them").click()
+        await expect(frame.locator("#told")).to_contain_text("Use none of these references. (continue_run, run_id=")
+        asked = {one["method"] for one in await host.log() if "id" in one}
+        assert asked == {"ui/initialize"}, "nothing was asked for that the host does not do"
+
+
 async def test_other_references_and_another_seed_go_on_in_the_app(sketch: ServerState, browser_page: Page) -> None:
     async with hosting(sketch, browser_page) as host:
         frame = await host.open("generate_image")

@@ -144,6 +144,7 @@ async function proceed(tool, given) {
   state.tool = tool;
   state.runId = data.run_id;
   state.key = "";
+  state.looks = 0;
   state.after = report;
   busy(true);
   put("status", say("drawing"));

@@ -66,8 +66,14 @@ async function look() {
     if (!view.live) state.after?.(view);
   }
   state.misses = shown ? 0 : state.misses + 1;
-  if (shown ? view.live : !state.runId && state.misses < MISSES) state.timer = setTimeout(look, POLL_MS);
+  if (shown ? view.live : !state.runId && state.misses < MISSES) state.timer = setTimeout(look, pause());
   return shown;
+}
+
+// One second at first, and longer for runs that take minutes: each look is a call that the host passes on.
+function pause() {
+  state.looks += 1;
+  return Math.min(LONGEST_PAUSE_MS, POLL_MS * (1 + state.looks / 20));
 }
 
 function run(view) {
