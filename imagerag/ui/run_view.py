@@ -125,14 +125,23 @@ class Unmatched:
 
 
 def unmatched(record: RunRecord) -> list[Unmatched]:
-    """What a run did not find in the library, once each."""
-    passed = {one.query.concept.text for one in record.searches if any(each.passed for each in one.candidates)}
+    """What a run did not find in the library, once each, in the words it was first named with."""
+    passed = {(one.round, one.query.concept.text) for one in record.searches if _has_passed(one)}
+    # A round that finds nothing names the same things in other words, and searches for those.
+    reworded = {one.round for one in record.searches if one.query.ask and _has_passed(one)}
     found = {
         one.query.concept.text: Unmatched(one.query.concept.text, one.query.text)
         for one in record.searches
-        if one.query.concept.text not in passed and one.query.by != "prompt"
+        if one.query.by != "prompt"
+        and not one.query.ask
+        and one.round not in reworded
+        and (one.round, one.query.concept.text) not in passed
     }
-    return list(found.values())
+    return [one for concept, one in found.items() if concept not in {text for _, text in passed}]
+
+
+def _has_passed(search: Search) -> bool:
+    return any(candidate.passed for candidate in search.candidates)
 
 
 def library_to_add_to(record: RunRecord) -> str:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import LibraryError, UsageError
+from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
 from imagerag.store.library.indexing.uploads import UploadedImage, Uploads
 from imagerag.ui import uploads
@@ -166,6 +168,8 @@ async def test_a_few_at_a_time_and_none_after_the_end() -> None:
         ("/library-tasks/none/stop", {}, 400),
         ("/library", {"name": "mine"}, 400),
         ("/library", {"name": "../x"}, 400),
+        ("/library", {"name": "other", "embedder": "open_clip:/etc/model"}, 400),
+        ("/library", {"name": "other", "embedder": "openai:clip@http://127.0.0.1:9/v1"}, 400),
     ],
 )
 async def test_what_cannot_be_is_refused(tmp_path: Path, path: str, body: dict[str, Any], status: int) -> None:
@@ -177,3 +181,29 @@ async def test_what_cannot_be_is_refused(tmp_path: Path, path: str, body: dict[s
         answer = await client.post(path, json=body)
     assert answer.status_code == status, answer.text
     assert await state.rag.libraries.list() in (["mine"], ["mine", "sketch"])
+
+
+@pytest.mark.parametrize("name", ["web:openverse", "mine,web:openverse", "package:library", "mine' or 1", "nothing"])
+async def test_only_libraries_of_the_home_are_shown_and_searched(tmp_path: Path, name: str) -> None:
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path), http=HttpOptions())
+    await state.rag.libraries.open("mine", create=True)
+    transport = httpx.ASGITransport(make_app(state))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+        for path in ("", "/part", "/found?q=red", "/keys", "/upkeep", f"/images/{'0' * 64}"):
+            answer = await client.get(f"/library/{quote(name)}{path}")
+            assert answer.status_code in (400, 404), (path, answer.text)
+
+
+async def test_folders_of_the_server_are_those_below_its_roots(tmp_path: Path) -> None:
+    (tmp_path / "root" / "b" / ".hidden").mkdir(parents=True)
+    (tmp_path / "root" / "A").mkdir()
+    (tmp_path / "root" / "out").symlink_to(tmp_path)
+    root = (tmp_path / "root").resolve()
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"), inputs=InputPolicy.of([root]))
+    transport = httpx.ASGITransport(make_app(state))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+        for path, names in {"": [str(root)], str(root): ["A", "b"], f"{root}/b": []}.items():
+            folders = (await client.get("/library-folders", params={"path": path})).json()["folders"]
+            assert [one["name"] for one in folders] == names
+        for path in (str(tmp_path), "..", f"{root}/out", "/etc", f"{root}/nothing"):
+            assert (await client.get("/library-folders", params={"path": path})).status_code == 400

@@ -252,7 +252,7 @@ class ClipJudge:
     ) -> list[RegionScore]:
         """One score per requirement: present, absent, or comparing."""
         parts = self._parts(prompt, requirements)
-        negates = bool(split_feedback(prompt)[1]) or _edits(sent_images)
+        negates = _edits(sent_images) or any(one.kind == "feedback" for one in requirements)
         visible = [part for each in parts for part in each if part.image is None]
         scores = iter(await self._present_or_absent(image, visible, negates=negates))
         compare = [one for one in requirements if one.image is not None]
