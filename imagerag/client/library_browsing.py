@@ -204,6 +204,7 @@ class LibraryBrowsing(LibraryOpening):
     summary_sync = synchronous(summary)
     summaries_sync = synchronous(summaries)
     browse_sync = synchronous(browse)
+    no_match_sync = synchronous(no_match)
     filter_keys_sync = synchronous(filter_keys)
     record_sync = synchronous(record)
     image_bytes_sync = synchronous(image_bytes)

@@ -98,18 +98,25 @@ def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
         UntrustedError: a backend with an address or a path of its own, or a service, that the server was not started
             with: whoever reaches the page would have it called otherwise.
     """
-    named = state.rag.dependencies.user_named_specs
     for role in ("generator", "judge"):
-        spec = getattr(body, role)
-        if spec and not (spec in named or may_name(role, spec) or is_named(spec)):
-            raise UntrustedError(
-                f"{role} {spec} has an address or a path of its own, or is of an installed package: name it where the "
-                f"page is started (`{role}={spec}`)"
-            )
+        check_backend(state, role, getattr(body, role))
     check_library(state, body.library)
     options = {role: getattr(body, role) for role in ("preset", "generator", "judge") if getattr(body, role)}
     options |= {"library": ""} if body.library == "" else {}
     return state.rag.with_options(**options) if options else state.rag
+
+
+def check_backend(state: UiState, role: str, spec: str | None) -> None:
+    """See that a request names a backend that comes with the package, or that the server was started with.
+
+    Raises:
+        UntrustedError: one with an address or a path of its own, or of an installed package.
+    """
+    if spec and not (spec in state.rag.dependencies.user_named_specs or may_name(role, spec) or is_named(spec)):
+        raise UntrustedError(
+            f"{role} {spec} has an address or a path of its own, or is of an installed package: name it where the page "
+            f"is started (`{role}={spec}`)"
+        )
 
 
 def check_library(state: UiState, library: str | None) -> None:

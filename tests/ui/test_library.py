@@ -308,6 +308,21 @@ async def test_upkeep_says_what_it_did(browser_page: Page, server: UiServer) -> 
     await expect(page.locator(".task").first).to_contain_text("as they were tagged")
 
 
+async def test_what_another_process_adds_shows_when_one_comes_back(browser_page: Page, server: UiServer) -> None:
+    libraries = server.state.rag.libraries
+    await libraries.open("grows", create=True)
+    await libraries.add_images([UploadedImage(data=square("red", 1), name="a.png")], library="grows")
+    await opened(browser_page, f"{server.address}/library/grows")
+    await expect(browser_page.locator("#count")).to_have_text("1 picture")
+    await libraries.add_images([UploadedImage(data=square("blue", 2), name="b.png")], library="grows")
+    await browser_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(browser_page.locator("#count")).to_have_text("2 pictures")
+    await expect(browser_page.locator(".tile")).to_have_count(2)
+    await libraries.delete("grows")
+    await browser_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(browser_page.locator("#images").get_by_role("alert")).to_contain_text("grows")
+
+
 async def test_two_tabs_and_another_process(browser_page: Page, server: UiServer) -> None:
     libraries = server.state.rag.libraries
     await libraries.open("shared", create=True)

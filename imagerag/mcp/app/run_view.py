@@ -67,6 +67,7 @@ class RunView(RunReport):
     attempts: tuple[AttemptView, ...] = ()
     references: tuple[CandidateView, ...] = ()
     offered: tuple[CandidateView, ...] = ()
+    may_edit: Annotated[bool, Field(description="Whether one of those offered may be edited instead.")] = False
     candidates: tuple[CandidateView, ...] = ()
     redraw: Annotated[dict[str, Any] | None, Field(description="Arguments that draw it anew with another seed.")] = None
 
@@ -92,6 +93,7 @@ def run_view(record: RunRecord, *, live: bool = False, node: str = "") -> RunVie
         references=tuple(_used(*pair) for pair in zip(report.references, record.references, strict=False)),
         offered=tuple(_offered(one, *searched.get(one.uri.removeprefix("image://"), ())) for one in report.offered),
         candidates=tuple(_candidate(search, one) for search in last for one in search.candidates)[: 2 * MOST],
+        may_edit=bool(report.offered) and bool((record.question or {}).get("may_edit")),
         redraw=_redraw(record),
     )
 

@@ -85,6 +85,9 @@ images.addEventListener("click", ({ target }) => {
   if (target.matches("[data-more]")) attempt(target, () => search(target.dataset.more));
 });
 document.addEventListener("library-changed", () => { if (!isSearch) browse(); });
+document.addEventListener("visibilitychange", () => {  // another tab or process may have changed it meanwhile
+  if (!isSearch && document.visibilityState === "visible") grid.refresh().catch(failed);
+});
 
 // The picture to search with: chosen, dropped onto the field, or pasted into it.
 const hidden = form.elements.image;

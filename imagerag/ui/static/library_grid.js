@@ -32,6 +32,12 @@ export class Grid {
     this.lay(first.html);
   }
 
+  /** Show everything anew if there are more or fewer images now. */
+  async refresh() {
+    const { total } = await this.fetchPart(0, 1);
+    if (Math.min(total, MOST) !== this.total) await this.load();
+  }
+
   lay(html) {
     this.generation += 1;
     this.columns = this.fit();

@@ -102,6 +102,7 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         await browser_page.keyboard.press("Enter")
         await expect(frame.locator(".badge")).to_have_text("aligned")
         await expect(frame.get_by_text("The assistant knows of this result.")).to_be_visible()
+        await expect(frame.get_by_role("heading", level=1)).to_be_focused()
         (called,) = [one["params"] for one in await host.log("tools/call") if one["params"]["name"] == "continue_run"]
         assert called["arguments"]["choose"] == ["1", "2"]
         (told,) = await host.log("ui/update-model-context")
@@ -113,6 +114,27 @@ async def test_references_are_picked_with_the_keyboard_and_the_model_is_told(
         record = await sketch.service.rag.runs.get(run_id)
         assert {f"image://{one.image.sha256}" for one in record.references} == {one["uri"] for one in offered}
         await picture(browser_page, "mcp-app.png")
+
+
+async def test_one_of_those_offered_is_edited_instead(sketch: ServerState, browser_page: Page) -> None:
+    async with hosting(sketch, browser_page) as host:
+        frame = await host.open("generate_image")
+        result = await host.call("generate_image", CHOICE)
+        edit, none = (frame.get_by_role("button", name=name) for name in ("Edit this one", "None of them"))
+        await expect(edit).to_be_disabled()
+        await expect(none).to_be_enabled()
+        await frame.get_by_role("checkbox").nth(1).check()
+        await expect(none).to_be_disabled()
+        await frame.get_by_role("checkbox").nth(0).check()
+        await expect(edit).to_be_disabled()
+        await frame.get_by_role("checkbox").nth(0).uncheck()
+        await edit.click()
+        await expect(frame.get_by_text("The assistant knows of this result.")).to_be_visible()
+        (called,) = [one["params"] for one in await host.log("tools/call") if one["params"]["name"] == "continue_run"]
+        run_id = result["structuredContent"]["run_id"]
+        assert called["arguments"] == {"run_id": run_id, "edit": "2", "wait": False, "thumbnail": False}
+        record = await sketch.service.rag.runs.get(run_id)
+        assert record.attempts[-1].references[0].role == "edit"
 
 
 async def test_a_host_that_calls_no_tools_passes_the_choice_on_as_words(place: Any, browser_page: Page) -> None:

@@ -77,12 +77,11 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     await step.get_by_role("button", name="Fork from here").click()
     assert await panel.get_by_label("From step").input_value() == str(redraw)
     await panel.get_by_text("Other references", exact=True).click()
-    other = panel.locator("[data-reference]").nth(1)
-    async with browser_page.expect_response(lambda answer: answer.url.endswith("/fork/estimate")):
-        await other.check()
-    chosen = await other.get_attribute("data-reference")
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     assert await serious_findings(browser_page) == []
+    other = panel.locator("[data-reference]").nth(1)
+    await other.check()
+    chosen = await other.get_attribute("data-reference")
     await panel.get_by_role("button", name="Fork", exact=True).click()
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
     await expect(browser_page.locator("#after")).to_be_visible()
@@ -138,7 +137,8 @@ async def test_what_is_downloaded(results: Results) -> None:
         ("/continue", {"colour": "red"}, "colour"),
         ("/fork", {"step": 99}, "no step 99"),
         ("/fork", {"step": 1, "references": ["0" * 64]}, "references are for a regenerate"),
-        ("/fork", {"step": 1, "generator": "openai:x@http://10.0.0.1/v1"}, "--allow-urls"),
+        ("/fork", {"step": 1, "generator": "openai:x@http://10.0.0.1/v1"}, "name it where the page is started"),
+        ("/fork", {"step": 1, "judge": "transformers:/etc/model"}, "name it where the page is started"),
         ("/fork", {"step": 1, "generator": "nothing:x"}, "nothing"),
     ],
 )

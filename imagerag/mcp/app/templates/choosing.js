@@ -26,10 +26,8 @@ function chooser(list, { threshold, most, legend, buttons }) {
   const boxes = new Map();
   const change = (one, on) => {
     if (on) picked.push(one); else picked.splice(picked.indexOf(one), 1);
-    const full = most && picked.length >= most;
-    for (const [each, box] of boxes) box.disabled = full && !picked.includes(each);
     status.textContent = picked.length ? say("picked", { n: picked.length, most: Math.min(most || list.length, list.length) }) : "";
-    for (const button of form.querySelectorAll("button.main")) button.disabled = !picked.length;
+    enable();
   };
   const box = (one) => {
     const input = el("input", { type: "checkbox", onchange: (event) => change(one, event.target.checked) });
@@ -37,18 +35,23 @@ function chooser(list, { threshold, most, legend, buttons }) {
     return input;
   };
   const act = (button) => async () => {
-    for (const each of form.querySelectorAll("button, input")) each.disabled = true;
+    rest([...form.querySelectorAll("button, input")]);
     told("");
     try { await button.act([...picked]); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
-    if (!form.isConnected) return;
-    for (const each of form.querySelectorAll("button, input")) each.disabled = false;
-    for (const each of form.querySelectorAll("button.main")) each.disabled = !picked.length;
+    enable();
   };
+  const controls = buttons.map((button) => [button, el("button", {
+    type: "button", className: button.main ? "main" : "", onclick: act(button),
+  }, button.text)]);
+  const enable = () => {
+    const full = most && picked.length >= most;
+    for (const [one, input] of boxes) input.disabled = full && !picked.includes(one);
+    for (const [button, control] of controls) control.disabled = !button.fits(picked.length);
+  };
+  enable();
   const form = el("div", {},
     el("fieldset", {}, el("legend", {}, legend), offers(list, threshold, box)),
-    el("div", { className: "actions" }, buttons.map((button) => el("button", {
-      type: "button", className: button.main ? "main" : "", disabled: Boolean(button.main), onclick: act(button),
-    }, button.text)), status));
+    el("div", { className: "actions" }, controls.map(([, control]) => control), status));
   return form;
 }
 
@@ -58,8 +61,9 @@ function picker(view) {
     most,
     legend: plural("which", most),
     buttons: [
-      { text: say("use_these"), main: true, act: (picked) => choose(view, picked) },
-      { text: say("use_none"), act: () => choose(view, []) },
+      { text: say("use_these"), main: true, fits: (n) => n > 0, act: (picked) => choose(view, picked) },
+      { text: say("use_none"), fits: (n) => n === 0, act: () => choose(view, []) },
+      ...(view.may_edit ? [{ text: say("edit_it"), fits: (n) => n === 1, act: ([one]) => edit(view, one) }] : []),
     ],
   }));
 }
@@ -72,7 +76,7 @@ function search(data) {
     badge(plural("found", hits.length), "calm");
     const limit = typeof data.threshold === "number" ? say("limit", { limit: cosine(data.threshold) }) : "";
     put("status", [say("library", { library: data.library }), limit, data.note].filter(Boolean).join(" · "));
-    const buttons = [{ text: say("use_these"), main: true, act: (picked) => propose(data, picked) }];
+    const buttons = [{ text: say("use_these"), main: true, fits: (n) => n > 0, act: (picked) => propose(data, picked) }];
     show(hits.length
       ? el("section", {}, chooser(hits, { threshold: data.threshold, most: 0, legend: say("pick"), buttons: can("message") || can("updateModelContext") ? buttons : [] }))
       : el("p", { className: "nothing" }, say("nothing_found")));
@@ -88,6 +92,12 @@ async function choose(view, picked) {
   await tell(`${said} (continue_run, run_id="${view.run_id}", choose=${JSON.stringify(numbers)})`, true);
 }
 
+async function edit(view, one) {
+  const number = String(one.number);
+  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, edit: number, wait: false, thumbnail: false });
+  await tell(`${say("message_edit", { number })} (continue_run, run_id="${view.run_id}", edit="${number}")`, true);
+}
+
 async function propose(data, picked) {
   const uris = picked.map((one) => one.uri);
   await tell(`${say("message_use")} ${uris.join(", ")} (continue_run, add_images=${JSON.stringify(uris)})`, true);
@@ -98,7 +108,7 @@ function actions(view) {
   const used = (view.references || []).filter((one) => one.role === "reference");
   const buttons = [];
   const add = (text, act) => buttons.push(el("button", { type: "button", onclick: async () => {
-    for (const each of buttons) each.disabled = true;
+    rest(buttons);
     told("");
     try { await act(); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
     for (const each of buttons) each.disabled = false;
@@ -116,10 +126,10 @@ function change(view) {
   const wish = el("input", { type: "text", maxLength: 2000, placeholder: say("wish_example"), onkeydown: (event) => event.key === "Enter" && submit() });
   const button = el("button", { type: "button", className: "main", onclick: () => submit() }, say("change_it"));
   const submit = async () => {
-    button.disabled = true;
+    rest([button, wish]);
     told("");
     try { await wanted(view, wish.value.trim()); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
-    button.disabled = false;
+    button.disabled = wish.disabled = false;
   };
   return el("div", { className: "change-it" }, el("label", {}, say("wish"), wish), button);
 }

@@ -30,8 +30,18 @@ function badge(word, tone) {
 
 function busy(on) { byId("busy").hidden = !on; }
 
+// Controls that wait for a call. One that is disabled loses the focus.
+function rest(controls) {
+  state.focused = controls.includes(document.activeElement) ? document.activeElement : null;
+  for (const each of controls) each.disabled = true;
+}
+
 function show(...children) {
+  const focused = byId("view").contains(document.activeElement) ? document.activeElement : state.focused;
+  state.focused = null;
   byId("view").replaceChildren(...children.flat().filter(Boolean));
+  const lost = focused && !focused.isConnected && document.activeElement === document.body;
+  if (lost) byId("prompt").focus({ preventScroll: true });  // what had the focus is gone: the keyboard goes on from the top
   size();
 }
 
