@@ -33,9 +33,23 @@ function refresh() {
   return refreshing;
 }
 
+function sayLost() {
+  if (!lost) tell(text("lost_connection"), "bad");
+  lost = true;
+}
+
 async function load() {
   const before = stage();
-  replace(run, await request(`${address}/body`));
+  try {
+    replace(run, await request(`${address}/body`));
+  } catch (error) {
+    // No answer at all: the events tell when the server is there again.
+    if (!(error instanceof TypeError)) throw error;
+    sayLost();
+    return;
+  }
+  if (lost) tell(text("back_again"));
+  lost = false;
   if (before === "waiting" && stage() !== "waiting" && !resumedHere) tell(texts.answered);
   if (before === "stopped" && stage() !== "stopped" && !resumedHere) tell(texts.began_again);
   if (stage() !== "waiting") resumedHere = false;
@@ -80,8 +94,7 @@ function follow() {
     attempt(null, refresh);
   });
   events.addEventListener("error", () => {
-    if (!lost) tell(text("lost_connection"), "bad");
-    lost = true;
+    sayLost();
     if (events.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
   });
 }
