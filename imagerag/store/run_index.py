@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
@@ -122,6 +122,7 @@ class RunIndex:
         """
         if created is not None:
             await self._forget(run_id, before=created)
+        since: dict[str, Any] = {} if created is None else {"created": created}
         entry = RunEntry(
             run_id=run_id,
             prompt=prompt,
@@ -132,7 +133,7 @@ class RunIndex:
             cost_usd=cost_usd,
             calls=calls,
             parent_run=parent_run,
-            **({} if created is None else {"created": created}),
+            **since,
         )
         async with self._writing.use() as grouped:
             await grouped.write(partial(_upsert, grouped.connection, entry))
