@@ -91,6 +91,8 @@ def _reference(at: int, reference: UsedReference) -> str:
     where = f" {at}. image://{reference.image.sha256}"
     if reference.role != "reference":
         edited = f", which {labels.INTENTS['edit']}" if reference.role == "edit" else ""
+        if reference.selected_by == "parent_run":
+            return f"{where} the image before, which {labels.INTENTS['edit']}"
         if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"

@@ -105,8 +105,11 @@ def _page_lines(images: Sequence[UsedReference | Candidate], *, indent: int) -> 
 
 def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
-    unnamed = "the run before" if reference.selected_by == "parent_run" else "your image"
-    name = reference.concept or unnamed if own else image_name(reference.title, reference.image.sha256)
+    name = (
+        reference.concept or reference.title or "your image"
+        if own
+        else image_name(reference.title, reference.image.sha256)
+    )
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
     whose = _OWNERS.get(reference.selected_by, "the library's")
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
@@ -115,7 +118,7 @@ def _reference_row(reference: UsedReference) -> list[str]:
     return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, licence, dim(by)]
 
 
-_OWNERS: Final = {"given": "your own", "parent_run": "its image"}
+_OWNERS: Final = {"given": "your own", "parent_run": "from the run before"}
 
 
 def query_title(query: Query) -> str:

@@ -56,6 +56,7 @@ class Sidecar(Document):
     schema_name: Literal["imagerag.sidecar/1"] = Field(default="imagerag.sidecar/1", alias="schema")
     run_id: str
     prompt: str
+    feedback: list[str] = Field(default_factory=list)
     prompt_sent: str | None
     outcome: Outcome | None
     generator: str | None
@@ -70,6 +71,7 @@ class Sidecar(Document):
         return cls(
             run_id=record.run_id,
             prompt=record.prompt,
+            feedback=record.feedback,
             prompt_sent=best.prompt if best else None,
             outcome=record.outcome,
             generator=best.generator if best else None,

@@ -129,7 +129,9 @@ class Revision(FrozenModel):
     @property
     def reference(self) -> UsedReference:
         """The image as the one that is edited."""
-        return UsedReference(image=self.image, mask=self.mask, role="edit", selected_by="parent_run")
+        return UsedReference(
+            image=self.image, mask=self.mask, role="edit", selected_by="parent_run", title="the image before"
+        )
 
 
 class MaskCheck(FrozenModel):
