@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from imagerag.files.access_policy import InputPolicy
     from imagerag.files.run_request import BatchOptions, CommonRunOptions, RunOptions
     from imagerag.graphs.runs.events import RunEvent
+    from imagerag.store.library.indexing.uploads import UploadedImage
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ _HOMES = {
     "RunStateError": "imagerag.agent.errors",
     "UnknownLibraryError": "imagerag.agent.errors",
     "UnknownRunError": "imagerag.agent.errors",
+    "UploadedImage": "imagerag.store.library.indexing.uploads",
     "UsageError": "imagerag.agent.errors",
     "Verdict": "imagerag.agent.types",
     "as_tools": "imagerag.assistants.langchain_tools",
@@ -72,6 +74,7 @@ __all__ = [
     "RunStateError",
     "UnknownLibraryError",
     "UnknownRunError",
+    "UploadedImage",
     "UsageError",
     "Verdict",
     "__version__",

@@ -27,7 +27,7 @@ ARGUMENTS: Final = (
     "--no-first-run",
 )
 
-expect.set_options(timeout=30_000)  # a loaded machine is no fault of the page
+expect.set_options(timeout=60_000)  # a loaded machine is no fault of the page
 
 
 def chromium_path() -> str | None:

@@ -9,8 +9,15 @@ from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.feedback import requested
-from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
-from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart, capabilities_of
+from imagerag.agent.images.mask_compositing import MaskedImage, composite_mask
+from imagerag.agent.ports import (
+    BlobStore,
+    GeneratedImage,
+    GeneratedImageRef,
+    ImageGenerator,
+    ImagePart,
+    capabilities_of,
+)
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.size_translation import size_for
 from imagerag.agent.state import RunState, next_round
@@ -110,12 +117,19 @@ class ImageGeneration:
                     size is not None and not capabilities_of(self.generator).members
                 ):  # a fallback says itself what was sent
                     generated = replace(generated, size=size)
-                image = await self._keep(generated.data)
+                original, shown = await self._keep(generated.data)
             except UnreadableImageError as error:
                 unread = error
             else:
-                stored = GeneratedImageRef(image=image, **{name: getattr(generated, name) for name in _KEPT})
-                return await self._finished(stored, generated.data, references)
+                masked = await self._masked(generated, references)
+                if masked is not None and masked.data is not None:
+                    shown = await self.blobs.put(masked.data)
+                return GeneratedImageRef(
+                    image=shown,
+                    original=original if shown != original else None,
+                    mask=masked.check if masked else None,
+                    **{name: getattr(generated, name) for name in _KEPT},
+                )
             raise await self._with_kept_bytes(unread)
 
         content = self._content(prompt, references, size)
@@ -129,24 +143,15 @@ class ImageGeneration:
             progress=self._progress_callback(),
         )
 
-    async def _finished(
-        self, generated: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
-    ) -> GeneratedImageRef:
-        """The image that is shown and judged: held within the first image's mask, in a format that everything shows."""
-        finished, mask_check = None, None
-        if references and references[0].mask is not None:
-            part, config = await self.part(references[0]), self.config
-            assert part.mask is not None, "its mask was sent along"
-            composite = await in_thread(
-                composite_mask, data, part.data, part.mask, size=generated.size, feather=config.mask_feather
-            )
-            finished, mask_check = composite.data, composite.check
-        finished = await in_thread(is_viewable_mask, finished or data) or finished
-        if finished is None:  # what came is shown as it is, and is kept already
-            return replace(generated, mask=mask_check)
-        image = await self.blobs.put(finished)
-        original = generated.image if image != generated.image else None
-        return replace(generated, image=image, original=original, mask=mask_check)
+    async def _masked(self, generated: GeneratedImage, references: Sequence[UsedReference]) -> MaskedImage | None:
+        """The image held within the first image's mask; None without one."""
+        if not references or references[0].mask is None:
+            return None
+        part, feather = await self.part(references[0]), self.config.mask_feather
+        assert part.mask is not None, "its mask was sent along"
+        return await in_thread(
+            composite_mask, generated.data, part.data, part.mask, size=generated.size, feather=feather
+        )
 
     def _size(self, references: Sequence[UsedReference]) -> Size | None:
         """The size to send; a resolution alone keeps the shape of an image that is edited."""
@@ -189,9 +194,10 @@ class ImageGeneration:
     def _tell(self, progress: Progress) -> None:
         self.tell({"node": self.node, "progress": progress.model_dump(mode="json")})
 
-    async def _keep(self, data: bytes) -> ImageRef:
+    async def _keep(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+        """What came, and what is shown and judged."""
         try:
-            return await self.blobs.put(data)
+            return await self.blobs.put_viewable(data)
         except UsageError as error:
             raise UnreadableImageError(f"{self.generator.identity} gave back no image: {error}", data=data) from error
 

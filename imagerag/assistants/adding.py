@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Consent = Callable[[str], Awaitable[bool]]
 """Asks the person a question that yes or no answers."""
-
-FOLDER: Final = "added-images"
-"""Of the data directory: the files of images that assistants added to libraries."""
 
 DECLINED: Final = "the user declined. Do not ask again for this image."
 WHY_NOT: Final = "an image is added only when the user agrees, and this client cannot ask them"
@@ -76,9 +74,7 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
     """
     from imagerag.store.images.image_info import inspect
 
-    name = request.library or rag.settings.library
-    if not name:
-        raise UsageError("there is no usual library here: say which one with library=...")
+    name = request.library or _usual_library(rag)
     opened = await rag.libraries._open_to_change(name)
     data = await images.read(request.image, name)
     image = await in_thread(inspect, data)
@@ -92,34 +88,42 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
         f"Author: {quoted(request.author, 100)}" if request.author else "",
         f"It is in the library already, with the caption {quoted(known.caption, 300)}; what is said here replaces that."
         if known
-        else "A copy is kept on this machine, and runs may then draw with it.",
+        else "The library keeps a copy, and runs may then draw with it.",
     ]
     return Addition(
         request=request, library=opened.name, image=image, question="\n".join(filter(None, lines)), data=data
     )
 
 
-async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> ToolResult:
-    """Add the image, and search for it as a run would."""
-    from imagerag.agent.images.formats import RESULT_SUFFIXES
-    from imagerag.assistants.library_search import search_library
-    from imagerag.store.images.blob_store import write_atomically
+def _usual_library(rag: "ImageRAG") -> str:
+    from imagerag.client.web_references import first_own_library
 
-    request, image = addition.request, addition.image
-    file = rag.dependencies.home.root / FOLDER / f"{image.sha256}{RESULT_SUFFIXES.get(image.media_type, '.png')}"
-    await asyncio.to_thread(write_atomically, file, addition.data)
-    rows = await rag.libraries.add(
-        file,
-        library=addition.library,
-        caption=request.caption or None,
-        licence=request.licence or None,
-        author=request.author or None,
-        add_tags=request.tags,
-    )
+    if not rag.settings.library:
+        raise UsageError("there is no usual library here: say which one with library=...")
+    return first_own_library(rag.settings.library)
+
+
+async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> ToolResult:
+    """Add the image, and search for it as a run would. The library keeps its bytes."""
+    from imagerag.assistants.library_search import search_library
+    from imagerag.store.library.indexing.uploads import UploadedImage
+
+    request, image, library = addition.request, addition.image, addition.library
+    name = "" if request.image.startswith("image://") else PurePath(request.image).name
+    upload = UploadedImage(data=addition.data, name=name, caption=request.caption)
+    uploads = await rag.libraries.add_images([upload], library=library)
+    if uploads.skipped:
+        raise UsageError(f"it cannot be added: {uploads.skipped[0][1]}")
+    if request.licence or request.author or request.tags:
+        await rag.libraries.update(
+            image.sha256,
+            library=library,
+            licence=request.licence or None,
+            author=request.author or None,
+            add_tags=request.tags,
+        )
     images.remember([image.sha256], addition.library)
-    report = AddedReport(
-        added=True, new=bool(rows.new), library=addition.library, image=ReportedImage.of(image, str(file))
-    )
+    report = AddedReport(added=True, new=bool(uploads.new), library=library, image=ReportedImage.of(image))
     if request.caption:
         search = SearchReferences(query=request.caption, library=addition.library, k=MAX_HITS)
         found, _ = await search_library(rag, images, search)

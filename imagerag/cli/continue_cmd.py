@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.dry_run import dry_run_option, print_estimate
 from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.options import limit_options, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
@@ -34,7 +35,9 @@ from imagerag.client.client import ImageRAG
 )
 @click.option("--keep-image", "keep_images", multiple=True, metavar="N|ID", help="Reference that is sent every time.")
 @click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
+@click.option("--library", metavar="NAME", help="Library of its references, when not as before.")
 @limit_options
+@dry_run_option
 @keep_web_option
 @output_options
 @pass_globals
@@ -44,6 +47,7 @@ def continue_command(
     run: str,
     keep_web: bool,
     output: OutputOptions,
+    dry_run: bool,
     **steering: Any,
 ) -> int:
     """Start a new run from the result of RUN: more rounds, feedback, other references, another prompt or seed.
@@ -54,6 +58,8 @@ def continue_command(
     """
     rag = ImageRAG(home=globals_.home)
     name = run_name(rag, run)
+    if dry_run:
+        return print_estimate(rag.runs.estimate_continue(name, **steering), output.mode == "json")
     if keep_web:
         check_run_keeps_web(rag, name)
     delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)

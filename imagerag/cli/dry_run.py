@@ -1,8 +1,10 @@
-"""`--dry-run` of `generate` and `batch`: upper bounds on the calls and cost."""
+"""`--dry-run` of commands that make runs: upper bounds on their calls and cost."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import click
 
 from imagerag.cli.live_text import run_header
 from imagerag.cli.terminal.output import (
@@ -18,7 +20,7 @@ from imagerag.cli.terminal.output import (
     table,
     warning_lines,
 )
-from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
@@ -32,14 +34,23 @@ NAMED: Final = 10
 """Lines that cannot be run, which are named."""
 
 
-def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
-    """Print the estimate for a run with these options; returns exit code 0."""
-    estimate = asyncio.run(rag.estimate(prompt, **options))
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the highest number of calls and cost, and do nothing."
+)
+
+
+def print_estimate(estimating: Awaitable["Estimate"], as_json: bool, *, header: str = "") -> int:
+    """Print the estimate of a run; returns exit code 0.
+
+    Args:
+        header: a line above it for people.
+    """
+    estimate = run_sync(estimating)
     if as_json:
         say_json(estimate.model_dump(mode="json", by_alias=True))
     else:
         say_all(warning_lines(estimate.warnings), err=True)
-        say_all([run_header(rag.settings), *_lines(estimate)])
+        say_all([*filter(None, [header]), *_lines(estimate)])
     return 0
 
 

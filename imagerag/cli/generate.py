@@ -7,7 +7,7 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
-from imagerag.cli.dry_run import print_estimate
+from imagerag.cli.dry_run import dry_run_option, print_estimate
 from imagerag.cli.keep_web import check_keeps_web, keep_web_option
 from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
@@ -86,7 +86,7 @@ def _only_one(context: click.Context, option: click.Parameter, values: tuple[str
     help="Unfinished images to show while one is generated, 0 to 3.",
 )
 @limit_options
-@click.option("--dry-run", is_flag=True, help="Print the highest number of calls and cost, and do nothing.")
+@dry_run_option
 @output_options
 @pass_globals
 def generate_command(
@@ -126,7 +126,7 @@ def generate_command(
         "edit": given_prompt(edit) if edit else None,
     }
     if dry_run:
-        return print_estimate(rag, text, output.mode == "json", **options)
+        return print_estimate(rag.estimate(text, **options), output.mode == "json", header=run_header(rag.settings))
     if keep_web:
         check_keeps_web(rag.settings.library)
     delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"], keep_web=keep_web)

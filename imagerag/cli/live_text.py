@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from imagerag.agent.types import BUILT_IN_LIBRARY, Search
 from imagerag.cli.run_text import attempt_lines, query_title, search_lines, verdict_lines
-from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, short
+from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, rest_of_line, short
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
 from imagerag.formatting.interface_terms import as_commands
@@ -36,7 +36,7 @@ def step_line(event: RunEvent) -> list[str]:
     """One line for a step with a visible result."""
     lines = [f"run {event.run_id}"] if event.kind == "started" else []
     if words := step_words(event):
-        lines.append(f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}")
+        lines.append(f"  {dim(f'{labels.node(event.node):14}')}  {rest_of_line(words, 18, least=40)}")
     return lines
 
 
@@ -56,13 +56,13 @@ class VerboseRenderer:
             verdict = update["attempts"][-1].verdict
             yield from (accent(f"the judge: {score_words(verdict)}"), *verdict_lines(verdict))
         elif event.node == "extract_concepts":
-            yield from ("", f"{accent(labels.node(event.node))}  {short(concept_words(update), columns() - 16)}")
+            yield from ("", f"{accent(labels.node(event.node))}  {rest_of_line(concept_words(update), 16)}")
         elif event.node == "shortlist":
             yield from self._searches(update.get("searches") or [])
         elif event.node == "give_up":
             yield from (
                 "",
-                f"{bold(labels.node(event.node))}  {short(as_commands(ending_words(update)), columns() - 10)}",
+                f"{bold(labels.node(event.node))}  {rest_of_line(as_commands(ending_words(update)), 10)}",
             )
 
     def _searches(self, searches: list[Search]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.dry_run import dry_run_option, print_estimate
 from imagerag.cli.options import cost_options, loop_options, other_threshold_option, pass_globals
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
@@ -31,6 +32,7 @@ from imagerag.client.client import ImageRAG
 @click.option("--library", metavar="NAME", help="Another library.")
 @cost_options(", with what the steps before STEP took")
 @click.option("--no-cache", is_flag=True, help="Call the models again instead of using stored responses.")
+@dry_run_option
 @output_options
 @pass_globals
 def replay_command(
@@ -40,6 +42,7 @@ def replay_command(
     step: int,
     references: str | None,
     output: OutputOptions,
+    dry_run: bool,
     **changes: Any,
 ) -> int:
     """Fork RUN at a step, optionally with changes.
@@ -51,5 +54,8 @@ def replay_command(
         [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     )
     rag = ImageRAG(home=globals_.home)
+    changes["references"] = reference_names
+    if dry_run:
+        return print_estimate(rag.runs.estimate_replay(run_name(rag, run), step, **changes), output.mode == "json")
     delivery = RunOutputs.from_options(rag, output, library=changes["library"])
-    return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, references=reference_names, **changes))
+    return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, **changes))

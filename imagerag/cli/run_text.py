@@ -13,6 +13,7 @@ from imagerag.cli.terminal.output import (
     dim,
     entry,
     hanging,
+    rest_of_line,
     scale,
     short,
     table,
@@ -120,7 +121,7 @@ _OWNERS: Final = {"given": "your own", "parent_run": "its image"}
 def query_title(query: Query) -> str:
     """The query of a search and its concept."""
     if query.by == "prompt":
-        return f"search with the prompt itself: “{short(query.text, columns() - 36)}”"
+        return f"search with the prompt itself: “{rest_of_line(query.text, 36)}”"
     return f"search for {short(query.concept.text, 40)}"
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from imagerag.cli.terminal.output import accent, bold, columns, dim, say_all, short, table
+from imagerag.cli.terminal.output import accent, bold, columns, dim, rest_of_line, say_all, table
 from imagerag.cli.terminal.progress_line import StatusLine
 from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.interface_terms import as_commands
@@ -95,7 +95,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
             if waiting or not running or (await rag.runs.get(run_id)).outcome is not None:
                 return
             at = ", ".join(dict.fromkeys(step.node for step in history if step.status == "pending"))
-            line.show(short(f"at {at}, for {seconds(time.monotonic() - stood)}", columns() - 4))
+            line.show(rest_of_line(f"at {at}, for {seconds(time.monotonic() - stood)}", 4))
             await asyncio.sleep(EVERY_S)
 
 

@@ -87,7 +87,8 @@ class ImageRAG:
 
         Args:
             options: `preset`, `generator`, `judge`, `answerer`, `library`, `reranker`, as the constructor takes them.
-                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is.
+                With a `preset`, what is not named is that preset's, as for a new client; else it stays as it is. An
+                empty `library` is none.
 
         Raises:
             UsageError: an unknown preset or setting.
@@ -95,8 +96,11 @@ class ImageRAG:
         own = self.settings
         same = {} if options.get("preset") else {name: getattr(own, name) for name in _OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
+        settings = resolve(**{"home": own.home, **same, **given})
+        if options.get("library") == "":
+            settings = settings.model_copy(update={"library": None})
         client = object.__new__(type(self))
-        client._context = ClientContext(resolve(**{"home": own.home, **same, **given}), self._context)
+        client._context = ClientContext(settings, self._context)
         client.runs = RunsAPI(client._context)
         return client
 

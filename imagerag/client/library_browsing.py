@@ -6,7 +6,6 @@ No encoder is made for it.
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,10 @@ from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Filter
-    from imagerag.agent.run_record import RunRecord
+    from imagerag.graphs.unmatched_concepts import UnmatchedConcept
     from imagerag.store.library.browsing import Browser, FilterKey, ImagePage, Order
     from imagerag.store.library.library_metadata import LibraryMetadata
     from imagerag.store.library.schema import ImageRecord
-
-RUNS = 100
-"""Runs that are read for what they looked for and did not find."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,28 +44,6 @@ class LibrarySummary:
     newest: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnmatchedConcept:
-    """A concept that runs searched a library for, and of which no image passed.
-
-    Attributes:
-        concept: in the judge's words.
-        caption: what was searched with last.
-        runs: how many runs.
-        last_run, last: id and time of the latest of them.
-        closest: the highest similarity that an image had; None where nothing was found at all.
-        threshold: the cosine that it had to reach.
-    """
-
-    concept: str
-    caption: str
-    runs: int
-    last_run: str
-    last: datetime
-    closest: float | None = None
-    threshold: float | None = None
 
 
 class LibraryBrowsing(LibraryOpening):
@@ -198,28 +172,22 @@ class LibraryBrowsing(LibraryOpening):
 
         return await asyncio.to_thread(thumbnails, self._context.dependencies.home, self.name(library), images)
 
-    async def unmatched(self, library: str | None = None, *, runs: int = RUNS) -> list[UnmatchedConcept]:
-        """What runs searched a library for without an image that passed, the most frequent first.
+    async def unmatched(self, library: str | None = None, *, runs: int = 100) -> "list[UnmatchedConcept]":
+        """List what runs searched a library for without an image that passed, the most frequent first.
 
         Args:
             runs: how many of its runs are read, the newest ones.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
         """
-        from imagerag.graphs.runs.records import read_record
+        from imagerag.graphs.unmatched_concepts import unmatched_concepts
         from imagerag.store.run_index import RunIndex
 
-        name, dependencies = self.name(library), self._context.dependencies
+        name, dependencies = await self._made(library), self._context.dependencies
+        await asyncio.to_thread(self._browser.table, name)
         entries = await RunIndex(dependencies.home.run_list).list(runs, library=name)
-        found: dict[str, UnmatchedConcept] = {}
-        for entry in entries:
-            try:
-                record = await read_record(dependencies, entry.run_id)
-            except ImageRAGError:
-                continue  # its checkpoints are gone, or cannot be read
-            for one in _unmatched(record, entry.created):
-                first = found.get(one.concept.casefold(), one)
-                count = first.runs + (first is not one)
-                found[one.concept.casefold()] = UnmatchedConcept(**{**vars(first), "runs": count})
-        return sorted(found.values(), key=lambda one: (-one.runs, -one.last.timestamp(), one.concept))
+        return await unmatched_concepts(dependencies, entries)
 
     def _filter(self, filter: FilterInput | None) -> "Filter":
         from imagerag.agent.ports import Filter
@@ -241,24 +209,3 @@ class LibraryBrowsing(LibraryOpening):
     image_bytes_sync = synchronous(image_bytes)
     thumbnails_sync = synchronous(thumbnails)
     unmatched_sync = synchronous(unmatched)
-
-
-def _unmatched(record: "RunRecord", at: datetime) -> list[UnmatchedConcept]:
-    """The concepts of one run for which no search of it found an image that passed."""
-    matched = {one.query.concept.text for one in record.searches if any(each.passed for each in one.candidates)}
-    last: dict[str, UnmatchedConcept] = {}
-    for search in record.searches:
-        concept = search.query.concept.text
-        if concept in matched or search.query.by == "prompt":
-            continue
-        closest = max(search.candidates, key=lambda one: one.similarity, default=None)
-        last[concept] = UnmatchedConcept(
-            concept=concept,
-            caption=search.query.text,
-            runs=1,
-            last_run=record.run_id,
-            last=at,
-            closest=closest.similarity if closest else None,
-            threshold=search.threshold_of(closest) if closest else search.threshold,
-        )
-    return [*last.values()]

@@ -72,6 +72,7 @@ class RunSteeringAPI:
         prompt: str | None = None,
         feedback: str | Sequence[str] = (),
         seed: int | None = None,
+        library: str | None = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
@@ -95,6 +96,7 @@ class RunSteeringAPI:
                 It stays a requirement of this and every later run. The image it goes on from is changed where the
                 generator can edit; otherwise it is drawn anew.
             seed: another seed, with which it is drawn anew.
+            library: where references come from from now on, when not as before; several with commas between them.
             max_calls: what the new run may ask of models, when not as before.
             max_cost_usd: what it may spend.
             assume_cost_usd_per_call: what a call counts as whose price is not known.
@@ -112,6 +114,7 @@ class RunSteeringAPI:
             prompt=prompt,
             feedback=feedback,
             seed=seed,
+            library=library,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,

@@ -1,6 +1,7 @@
 """Text for the lists of a hybrid search that an image is in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from imagerag.formatting.numbers import cosine, percent
@@ -30,9 +31,13 @@ class FoundBy(Protocol):
     def words(self) -> tuple[str, ...]: ...
 
 
-def found_by_text(lists: Sequence[FoundBy]) -> str:
-    """The lists in few words, that which counted most first: `words 1 (hiking, boots) · image 3`."""
-    return " · ".join(f"{one.list} {one.rank}{_words(one)}" for one in lists)
+def found_by_text(lists: Sequence[FoundBy], names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The lists in few words, that which counted most first: `words 1 (hiking, boots) · image 3`.
+
+    Args:
+        names: of lists, in another language.
+    """
+    return " · ".join(f"{names.get(one.list, one.list)} {one.rank}{_words(one)}" for one in lists)
 
 
 def found_by_lines(lists: Sequence[FoundBy]) -> list[str]:

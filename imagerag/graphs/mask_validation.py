@@ -62,10 +62,10 @@ def check_edits(generator: ImageGenerator) -> None:
     if without:
         names = ", ".join(member.identity for member in without)
         declare = all(capabilities_of(member).edits_option for member in without)
-        declared = "if it can, say so in its spec (?edits=true); otherwise " if declare else ""
+        declared = "; if it can, say so in its spec (?edits=true)" if declare else ""
         raise UsageError(
-            f"{names} cannot edit an image: {declared}name a generator that can (`generator=openai:gpt-image-2`, or "
-            "diffusers:flux-kontext), or let it appear in a new one: `subjects=FILE`"
+            f"{names} cannot edit an image: name a generator that can (`generator=openai:gpt-image-2`, or "
+            f"diffusers:flux-kontext), or let it appear in a new one: `subjects=FILE`{declared}"
         )
 
 

@@ -6,8 +6,9 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, MaskCheck, Search, UsedReference, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, met, percent
+from imagerag.formatting.numbers import cosine, counted, percent
 from imagerag.formatting.text import image_name
+from imagerag.formatting.texts import Texts, texts
 
 
 def outcome_of(record: RunRecord) -> tuple[str, str]:
@@ -16,11 +17,12 @@ def outcome_of(record: RunRecord) -> tuple[str, str]:
     return stands.name, stands.tone
 
 
-def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
+def decision_of(candidate: Candidate, threshold: float | None, t: Texts | None = None) -> tuple[str, str]:
     """The decision about a candidate, and its reason."""
-    word, why = labels.decision(candidate.decision)[:2]
+    t = t or texts()
+    word, why = t.label("DECISIONS", candidate.decision)[:2]
     if candidate.decision == "below_threshold" and threshold is not None:
-        why = f"{cosine(threshold - candidate.similarity)} below the threshold{caption_text(candidate)}"
+        why = t("search.below", distance=cosine(threshold - candidate.similarity)) + caption_text(candidate, t)
     return word, why
 
 
@@ -29,13 +31,16 @@ def passed(candidate: Candidate) -> bool:
     return candidate.decision != "below_threshold"
 
 
-def score_of(verdict: Verdict | None) -> str:
+def score_of(verdict: Verdict | None, t: Texts | None = None) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
+    t = t or texts()
     if verdict is None:
-        return "not judged"
+        return t("attempt.not_judged")
     if verdict.status == "judged" and verdict.checks:
-        return met(sum(check.met for check in verdict.checks), len(verdict.checks))
-    return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
+        return t("attempt.met", met=sum(check.met for check in verdict.checks), all=len(verdict.checks))
+    if verdict.status != "judged" or verdict.aligned is None:
+        return t("attempt.no_verdict")
+    return t("attempt.aligned") if verdict.aligned else t("attempt.not_aligned")
 
 
 def score_words(verdict: Verdict | None) -> str:
@@ -66,19 +71,20 @@ def similarity_text(candidate: Candidate, search: Search) -> str:
     return f"{cosine(candidate.similarity)}{limit}{caption_text(candidate)}"
 
 
-def caption_text(candidate: Candidate) -> str:
+def caption_text(candidate: Candidate, t: Texts | None = None) -> str:
     """The similarity of a candidate's caption, where it may decide, and its threshold."""
     if candidate.caption_threshold is None:
         return ""
-    reached = "not near" if candidate.caption_similarity is None else cosine(candidate.caption_similarity)
-    return f"; caption {reached}, threshold {cosine(candidate.caption_threshold)}"
+    t = t or texts()
+    reached = t("search.not_near") if candidate.caption_similarity is None else cosine(candidate.caption_similarity)
+    return t("search.caption", reached=reached, threshold=cosine(candidate.caption_threshold))
 
 
-def drawing_notes(attempt: Attempt) -> list[str]:
+def drawing_notes(attempt: Attempt, t: Texts | None = None) -> list[str]:
     """The size that was asked for, where the image has another one, what a fallback left out, and who did not draw."""
     size, image = attempt.size, attempt.image
     other = size is not None and (size.width, size.height) != (image.width, image.height)
-    sizes = f"the image has {image.width}x{image.height} pixels, {size} was asked for"
+    sizes = (t or texts())("attempt.other_size", width=image.width, height=image.height, size=size)
     return [*([sizes] if other else []), *attempt.fallback_errors]
 
 
@@ -93,10 +99,9 @@ def judging_notes(record: RunRecord) -> list[str]:
     return list(notes.values())
 
 
-def mask_words(check: MaskCheck) -> str:
+def mask_words(check: MaskCheck, t: Texts | None = None) -> str:
     """Whether a mask was held, and what the generator had changed outside of it."""
-    changed = f"the generator had changed {percent(check.changed_outside)} of it"
+    t, changed = t or texts(), percent(check.changed_outside)
     if not check.held:
-        return f"The mask is not held: {check.reason}; outside of it {changed}."
-    back = ", and that was put back" if check.changed_outside else ""
-    return f"Outside the mask it is your image, pixel by pixel: {changed}{back}."
+        return t("attempt.mask_not_held", reason=check.reason, changed=changed)
+    return t("attempt.mask_put_back" if check.changed_outside else "attempt.mask_held", changed=changed)

@@ -40,6 +40,7 @@ MODELS: Final[Mapping[str, str]] = {
     "library-migration": "imagerag.schemas.libraries:MigrationDocument",
     "library-snapshots": "imagerag.schemas.libraries:SnapshotsDocument",
     "library-stats": "imagerag.schemas.libraries:StatisticsDocument",
+    "library-unmatched": "imagerag.schemas.libraries:UnmatchedDocument",
     "library-verification": "imagerag.schemas.libraries:VerificationDocument",
     "models": "imagerag.schemas.commands:ModelsDocument",
     "prices": "imagerag.schemas.commands:PricesDocument",

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import DescriptionEstimate, Document, Sha256, Similarity
+from imagerag.graphs.unmatched_concepts import UnmatchedConcept
 from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.fusion_metadata import Fusion
@@ -219,6 +220,14 @@ class DuplicatesDocument(Document):
     keep: Literal["largest", "oldest", "first"]
     removed: bool
     duplicates: Duplicates
+
+
+class UnmatchedDocument(Document):
+    """What runs searched a library for without an image that passed, the most frequent first."""
+
+    schema_name: Literal["imagerag.library-unmatched/1"] = Field(default="imagerag.library-unmatched/1", alias="schema")
+    library: str
+    concepts: list[UnmatchedConcept]
 
 
 class StatisticsDocument(Document):

@@ -37,7 +37,7 @@ _FILTERS = {
     "min_cost": "cost_usd >= :min_cost",
     "max_cost": "cost_usd <= :max_cost",
     "parent_run": "parent_run = :parent_run",
-    "after": "(created, run_id) < (SELECT created, run_id FROM runs WHERE run_id = :after)",
+    "after": "(created, run_id) < (:after_created, :after)",
     "favourites": "run_id IN (SELECT value FROM json_each(:favourites))",
     "others": "run_id NOT IN (SELECT value FROM json_each(:others))",
 }
@@ -127,9 +127,8 @@ class RunIndex:
             calls=calls,
             parent_run=parent_run,
             image=image,
+            created=created or _now(),
         )
-        if created is not None:
-            entry = entry.model_copy(update={"created": created})
         async with self._writing.use() as grouped:
             await grouped.write(partial(upsert_row, grouped.connection, entry))
         return entry
@@ -161,7 +160,7 @@ class RunIndex:
         min_cost: float | None = None,
         max_cost: float | None = None,
         parent_run: str | None = None,
-        after: str | None = None,
+        after: tuple[datetime, str] | None = None,
         favourite: bool | None = None,
     ) -> "_Entries":
         """Runs, newest first.
@@ -177,7 +176,8 @@ class RunIndex:
             min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
                 match neither.
             parent_run: only runs that come from this one.
-            after: only runs that are listed after this one, by its whole id: the next page of a list.
+            after: only runs that are listed after the one of this time of creation and this id, which may be gone: the
+                next page of a list.
             favourite: only favourites, or only others.
         """
         filters = {
@@ -245,7 +245,10 @@ class RunIndex:
                 values[name] = stamp(value)
             elif name == "text":
                 values[name] = str(value).casefold()
-        return " AND ".join(_FILTERS[name] for name in values) or "1", values
+        clause = " AND ".join(_FILTERS[name] for name in values) or "1"
+        if isinstance(place := values.get("after"), tuple):
+            values |= {"after_created": stamp(place[0]), "after": place[1]}
+        return clause, values
 
     def _rows(self, columns: str, clause: str, values: Mapping[str, object]) -> "_Rows":
         if self.is_lost():

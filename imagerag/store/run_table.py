@@ -1,9 +1,7 @@
 """The table of runs in SQLite: its columns, and how a file of an earlier version is brought up to this one."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +24,9 @@ LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT", "image": 
 COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *LATER))
 
 
-@asynccontextmanager
-async def open_table(path: Path) -> AsyncIterator[WriteBatcher]:
-    """Open the file to write, brought up to this version."""
-    async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
-        await grouped.read(partial(_brought_up, grouped.connection))
-        yield grouped
+def open_table(path: Path) -> AbstractAsyncContextManager[WriteBatcher]:
+    """The file, open for writing; one of an earlier version gets the columns that it lacks."""
+    return open_grouped(path, _make, upgrade=_brought_up, patience_s=BUSY_S)
 
 
 def _make(fresh: sqlite3.Connection) -> None:

@@ -26,6 +26,7 @@ from imagerag.ui.pages import (
     library_upkeep,
     login,
     pick,
+    picture,
     run,
     runs,
 )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PAGES: Final = (
-    draw, pick, runs, after, run, compare, batches, evaluations,
+    draw, pick, picture, runs, after, run, compare, batches, evaluations,
     library_adding, library_grid, library_image, library_upkeep, library, images, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""

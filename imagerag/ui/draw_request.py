@@ -45,6 +45,7 @@ class DrawRequest(BaseModel):
     """What the form sends. What is left out is as for `ImageRAG.generate`.
 
     Attributes:
+        library: where references come from; empty is nowhere, None is as the server was started.
         preset, generator, judge: backends, when not those that the server was started with.
         images: images of the person's own.
         mask: a PNG, kept by `POST /images`, transparent where the first of them may change.
@@ -97,17 +98,25 @@ def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
         UntrustedError: a backend with an address or a path of its own, or a service, that the server was not started
             with: whoever reaches the page would have it called otherwise.
     """
-    named = state.rag.dependencies.user_named_specs
     for role in ("generator", "judge"):
-        spec = getattr(body, role)
-        if spec and not (spec in named or may_name(role, spec) or is_named(spec)):
-            raise UntrustedError(
-                f"{role} {spec} has an address or a path of its own, or is of an installed package: name it where the "
-                f"page is started (`{role}={spec}`)"
-            )
+        check_backend(state, role, getattr(body, role))
     check_library(state, body.library)
-    backends = {role: getattr(body, role) or None for role in ("preset", "generator", "judge")}
-    return state.rag.with_options(**backends) if any(backends.values()) else state.rag
+    options = {role: getattr(body, role) for role in ("preset", "generator", "judge") if getattr(body, role)}
+    options |= {"library": ""} if body.library == "" else {}
+    return state.rag.with_options(**options) if options else state.rag
+
+
+def check_backend(state: UiState, role: str, spec: str | None) -> None:
+    """See that a request names a backend that comes with the package, or that the server was started with.
+
+    Raises:
+        UntrustedError: one with an address or a path of its own, or of an installed package.
+    """
+    if spec and not (spec in state.rag.dependencies.user_named_specs or may_name(role, spec) or is_named(spec)):
+        raise UntrustedError(
+            f"{role} {spec} has an address or a path of its own, or is of an installed package: name it where the page "
+            f"is started (`{role}={spec}`)"
+        )
 
 
 def check_library(state: UiState, library: str | None) -> None:
@@ -132,6 +141,8 @@ async def run_options(state: UiState, body: DrawRequest) -> dict[str, Any]:
         BlobError: an image that is not there any more.
     """
     options = {name: value for name, value in data_of(body).items() if name not in _APART}
+    if not options.get("library"):
+        options.pop("library", None)
     options |= within(state.limits, options)
     options |= await _images(state, body)
     if body.mask:

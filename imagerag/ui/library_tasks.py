@@ -107,6 +107,11 @@ class LibraryTask(Followed):
             log.exception("%s of library %s failed", self.kind, self.library)
             self.error = f"the server failed ({type(error).__name__}); its log says more"
         finally:
+            self.end_now()
+
+    def end_now(self) -> None:
+        """Note that it has ended; also for work that was stopped before it began."""
+        if not self.ended:
             self.elapsed_s = time.monotonic() - self.started
             self.ended = True
             self.tell()
@@ -142,6 +147,7 @@ class LibraryTasks:
             raise UsageError(f"{MOST} pieces of work on libraries are under way: wait for one, or stop it")
         self._tasks[task.task_id] = task
         task._task = asyncio.create_task(task.run(work))
+        task._task.add_done_callback(lambda _: task.end_now())
         for one in [one for one in self._tasks.values() if one.ended][:-KNOWN]:
             del self._tasks[one.task_id]
         return task

@@ -20,15 +20,6 @@ KNOWN: Final = 200
 MOST: Final = 16
 """Runs under way at a time."""
 
-FOLLOWS: Final = {
-    "generate": "critique",
-    "regenerate": "critique",
-    "write_captions": "retrieve",
-    "retrieve": "shortlist",
-    "select": "regenerate",
-}
-"""Node → the one that always comes next; after the others it depends on what they found."""
-
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +60,7 @@ class RunTask(Followed):
     @property
     def now(self) -> str:
         """The node that is at work; empty where only its end will say which it is."""
-        return self.node if self.progress else FOLLOWS.get(self.node, "")
+        return self.node if self.progress else _following(self.node)
 
     @property
     def failed_to_begin(self) -> bool:
@@ -152,3 +143,17 @@ class RunTasks:
         ended = [each for each in self._tasks.values() if each.ended]
         for old in ended[: max(0, len(ended) - KNOWN)]:
             del self._tasks[old.run_id]
+
+
+def _following(node: str) -> str:
+    """The node that always comes after one; empty where that depends on what it found."""
+    match node:
+        case "generate" | "regenerate":
+            return "critique"
+        case "write_captions":
+            return "retrieve"
+        case "retrieve":
+            return "shortlist"
+        case "select":
+            return "regenerate"
+    return ""

@@ -3,12 +3,19 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Candidate, Search
+from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Search
+from imagerag.graphs.configuration.trust_policy import is_plain_library
+from imagerag.store.library.names import is_snapshot
 from imagerag.ui.run_tasks import RunTask
 from imagerag.ui.state import UiState
+
+OWN: Final = "my-images"
+"""Name of the library that is made where a run has none that can be added to."""
 
 
 class Stage(StrEnum):
@@ -118,11 +125,31 @@ class Unmatched:
 
 
 def unmatched(record: RunRecord) -> list[Unmatched]:
-    """What a run did not find in the library, once each."""
-    passed = {one.query.concept.text for one in record.searches if any(each.passed for each in one.candidates)}
+    """What a run did not find in the library, once each, in the words it was first named with."""
+    passed = {(one.round, one.query.concept.text) for one in record.searches if _has_passed(one)}
+    # A round that finds nothing names the same things in other words, and searches for those.
+    reworded = {one.round for one in record.searches if one.query.ask and _has_passed(one)}
     found = {
         one.query.concept.text: Unmatched(one.query.concept.text, one.query.text)
         for one in record.searches
-        if one.query.concept.text not in passed and one.query.by != "prompt"
+        if one.query.by != "prompt"
+        and not one.query.ask
+        and one.round not in reworded
+        and (one.round, one.query.concept.text) not in passed
     }
-    return list(found.values())
+    return [one for concept, one in found.items() if concept not in {text for _, text in passed}]
+
+
+def _has_passed(search: Search) -> bool:
+    return any(candidate.passed for candidate in search.candidates)
+
+
+def library_to_add_to(record: RunRecord) -> str:
+    """The first of a run's libraries that can be added to; `OWN` where there is none."""
+    names = names_of(record.setup.library) if record.setup and record.setup.library else ()
+    return next(filter(takes_images, names), OWN)
+
+
+def takes_images(name: str) -> bool:
+    """Whether images can be added to a library of this name."""
+    return name != BUILT_IN_LIBRARY and is_plain_library(name) and not is_snapshot(name) and not name.startswith(WEB)

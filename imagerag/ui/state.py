@@ -10,7 +10,6 @@ from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
 from imagerag.store.data_dir import DataDir
-from imagerag.store.storage_errors import storage_errors
 from imagerag.ui.library_tasks import LibraryTasks
 from imagerag.ui.run_tasks import RunTasks
 from imagerag.ui.thumbnail_cache import ThumbnailCache
@@ -53,16 +52,15 @@ class UiState:
 def kept_secret(home: DataDir) -> bytes:
     """The secret of a data directory, made when there is none: pages that are open outlive a restart.
 
-    Raises:
-        StorageError: it cannot be written or read.
+    Where it cannot be written or read, pages have to be loaded again then.
     """
-    path = home.page_key
-    with storage_errors(path, "cannot write"):
+    path, secret = home.page_key, b""
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "wb") as opened:
                 opened.write(secrets.token_bytes(SECRET_BYTES))
         secret = path.read_bytes()
-    # Two servers that start at once: the other one has not written it yet.
+    # Of two servers that start at once, the second one may read what the first one has not written yet.
     return secret if len(secret) == SECRET_BYTES else secrets.token_bytes(SECRET_BYTES)

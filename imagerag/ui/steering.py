@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.errors import UntrustedError
 from imagerag.agent.run_record import RunRecord
+from imagerag.ui.draw_request import check_backend
 from imagerag.ui.requests import data_of
 from imagerag.ui.state import UiState
 
@@ -63,20 +63,15 @@ def continue_options(body: ContinueRequest, state: UiState) -> dict[str, Any]:
     return options | body.within(state)
 
 
-def fork_changes(body: ForkRequest, state: UiState, record: RunRecord, refusal: str) -> dict[str, Any]:
+def fork_changes(body: ForkRequest, state: UiState, record: RunRecord) -> dict[str, Any]:
     """The step and the changes of `rag.runs.stream_replay`, within the server's limits.
 
-    Args:
-        refusal: what is said of a backend at an address that neither the run nor the server names.
-
     Raises:
-        UntrustedError: such a backend, and the server's --allow-urls is off.
+        UntrustedError: a backend with an address or a path of its own that the server was not started with.
     """
     changes = {name: value for name, value in data_of(body).items() if name not in LIMITS and value != ""}
-    known = {state.rag.settings.generator, state.rag.settings.judge}
-    known |= {record.setup.generator, record.setup.judge} if record.setup else set()
     for role in ("generator", "judge"):
-        spec = changes.get(role, "")
-        if "@" in spec and spec not in known and not state.inputs.urls:
-            raise UntrustedError(refusal)
+        if record.setup is not None and changes.get(role) == getattr(record.setup, role):
+            del changes[role]  # as it was: the record answers for it
+        check_backend(state, role, changes.get(role))
     return changes | body.within(state)

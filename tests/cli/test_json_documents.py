@@ -37,6 +37,8 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     run = printed("run", "generate", KNOWN, "--json", "--out", "one.png")
     checked(json.loads((tmp_path / "one.png.json").read_text()), "sidecar")
     assert printed("run", "replay", "last", "--from", "1", "--json")["parent_run"]["run_id"] == run["run_id"]
+    printed("estimate", "continue", "last", "--seed", "2", "--dry-run", "--json")
+    printed("estimate", "replay", "last", "--from", "2", "--dry-run", "--json")
     changed = printed("run", "continue", "last", "--feedback", "make the square red", "--seed", "2", "--json")
     assert (changed["feedback"], changed["setup"]["config"]["seed"]) == (["make the square red"], 2)
     assert printed("run", "continue", "last", "--prompt", "a red solid circle", "--json")["parent_run"]
@@ -98,6 +100,8 @@ def test_what_the_doctor_and_batches_print(imagerag: Imagerag, tmp_path: Path) -
     checked(json.loads(imagerag("doctor", "--json").stdout), "doctor")
     checked(json.loads(imagerag("eval", "judge", "--classes", "3", "--others", "1", "--json").stdout), "judge-eval")
     (tmp_path / "prompts.jsonl").write_text(f'{{"prompt": "{KNOWN}"}}\n{{"prompt": ""}}\n')
+    estimate = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--dry-run", "--json").stdout)
+    assert checked(estimate, "batch-estimate")["invalid"] == 1
     summary = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--json", "-q").stdout)
     checked(summary, "batch-summary")
     results = [json.loads(line) for line in Path(summary["results"]).read_text().splitlines()]

@@ -9,8 +9,8 @@ from imagerag import ImageRAG
 from imagerag.agent.errors import FilterError, UnknownLibraryError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Candidate, Concept, ImageRef, Query, Search
-from imagerag.client.library_browsing import _unmatched
 from imagerag.graphs import dependencies
+from imagerag.graphs.unmatched_concepts import unmatched_of
 from imagerag.store.library.indexing.uploads import UploadedImage
 from imagerag.tools.testing.fakes import sample_image
 
@@ -122,7 +122,7 @@ def test_what_a_run_did_not_find() -> None:
         _search("a lamp", 0.2, passed=False), _search("a boot", 0.1, passed=False),
         _search("a boot", 0.5, passed=True, round=2), _search("all of it", 0.1, passed=False, by="prompt"),
     ])  # fmt: skip
-    (one,) = _unmatched(record, datetime.now(UTC))
+    (one,) = unmatched_of(record, datetime.now(UTC))
     assert (one.concept, one.caption, one.closest, one.threshold) == ("a lamp", "a lamp on white", 0.2, 0.3)
 
 

@@ -19,14 +19,18 @@ CAUSES = {"full": "the disk is full", "read-only": "the file system is read-only
 
 READS = {
     "search", "similarity", "runs", "show", "diff", "library info", "library list",
-    "library check", "library dedupe", "library stats", "library verify", "eval study-results", "eval list",
-    "eval search", "prices list", "mcp",
+    "library check", "library dedupe", "library stats", "library unmatched", "library verify",
+    "eval study-results", "eval list", "eval search", "prices list", "mcp",
 }  # fmt: skip
 """What does all of its work without writing."""
 
 ELSEWHERE = {"trust", "eval judge"}
 """What writes into the user's own configuration, or into a temporary folder: that disk is another one. A test of a
 judge keeps nothing: it may be asked."""
+
+
+SERVES = {"ui"}
+"""What goes on until it is stopped; `tests/ui` has a home that cannot be written."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def asked(server: MockOpenAIServer) -> int:
 
 
 @pytest.mark.parametrize("state", CAUSES)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SERVES])
 def test_a_command_works_or_says_why_not(
     name: str, state: str, there: tuple[Place, MockOpenAIServer], disk: SmallDisk
 ) -> None:

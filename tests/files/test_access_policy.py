@@ -62,6 +62,18 @@ async def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(root
             await policy.read(source)
 
 
+def test_folders_are_those_below_a_root(root: Path) -> None:
+    (root / "elsewhere").symlink_to(root.parent)
+    policy = InputPolicy.of([root])
+    assert policy.folder("below") == policy.folder(str(root / "below")) == (root / "below").resolve()
+    assert policy.folder(str(root)) == root.resolve()
+    for source in ("..", "elsewhere", "a.png", "missing", "/etc"):
+        with pytest.raises(UsageError):
+            policy.folder(source)
+    with pytest.raises(UsageError, match="--root"):
+        InputPolicy().folder("below")
+
+
 async def test_a_link_put_there_after_the_check_is_not_followed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = InputPolicy._resolve
 

@@ -22,7 +22,7 @@ KINDS = {"pipe": "it is a pipe", "device": "it is a device", "socket": "it is a 
 NAMED = ("FILE", "PATH", "TOML")
 """What a parameter says that takes a file."""
 
-WAITS = {("mcp", "--token-file")}
+WAITS = {("mcp", "--token-file"), ("ui", "--token-file")}
 """`--token-file <(pass show token)` is a pipe, and somebody writes into it."""
 
 

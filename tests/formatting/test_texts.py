@@ -42,6 +42,21 @@ def test_a_number_chooses_its_form() -> None:
     assert texts()("runs.count", n=2) == "2 runs"
 
 
-@pytest.mark.parametrize(("header", "language"), [("", "en"), ("fr,en;q=0.5", "en"), ("xx;q=nonsense", "en")])
+def test_digits_are_grouped_as_the_language_does() -> None:
+    assert texts()("library.pictures", n=20_000) == "20,000 pictures"
+    assert texts("de")("library.pictures", n=20_000) == "20.000 Bilder"
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("fr,en;q=0.5", "en"),
+        ("xx;q=nonsense", "en"),
+        ("de-AT,en;q=0.8", "de"),
+        ("en;q=0.1,de;q=0.9", "de"),
+        ("de;q=0,en", "en"),
+    ],
+)
 def test_a_browser_says_which_languages_it_reads(header: str, language: str) -> None:
     assert accepted_language(header) == language

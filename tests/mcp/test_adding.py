@@ -85,20 +85,23 @@ async def test_on_yes_the_image_is_added_and_searched_for(shelf: Shelf, client: 
         assert (report["accepted"] is None) == (report["threshold"] is None)
         (row,) = await shelf.rag.libraries.select(report["image"]["uri"].removeprefix("image://"), library="mine")
         assert (row.caption, row.licence, row.author, list(row.tags)) == (ASKED["caption"], "CC0-1.0", "Ada", ["cup"])
-        assert Path(report["image"]["path"]).read_bytes() == tiny_png("second")
+        assert (row.title, row.source) == ("second", "")
+        shutil.rmtree(shelf.folder)  # the library keeps its bytes
+        seen = await connected.call_tool("view_image", {"image_id": report["image"]["uri"]})
+        assert not seen.is_error
     (question,) = person.asked
     assert question.startswith('Add this image to the library "mine"?\n"second.png", ')
     assert all(word in question for word in ('"a teal ringed hexagon"', '"cup"', '"CC0-1.0"', '"Ada"'))
 
 
-@pytest.mark.parametrize("said", [False, None])
-async def test_without_a_yes_nothing_is_added(shelf: Shelf, client: Connect, said: bool | None) -> None:
+async def test_without_a_yes_nothing_is_added(shelf: Shelf, client: Connect) -> None:
     before = await shelf.rag.libraries.stats("mine")
-    async with client(Person([said])) as connected:
-        answer = await connected.call_tool("add_image", ASKED)
-        assert not answer.is_error
-        assert answer.structured_content["added"] is False
-        assert "Do not ask again" in answer.content[0].text
+    async with client(Person([False, None])) as connected:
+        for _ in range(2):
+            answer = await connected.call_tool("add_image", ASKED)
+            assert not answer.is_error
+            assert answer.structured_content["added"] is False
+            assert "Do not ask again" in answer.content[0].text
     assert (await shelf.rag.libraries.stats("mine")).images == before.images
 
 
@@ -128,27 +131,35 @@ async def test_the_image_of_a_run_is_added_by_its_id_and_its_words_can_be_change
         assert 'already, with the caption "a red solid circle"' in person.asked[1]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"image": "../elsewhere.png"}, "elsewhere.png"),
-        ({"image": "https://example.org/a.png"}, "addresses are not fetched here"),
-        ({"image": f"image://{'0' * 64}"}, "no image"),
-        ({"library": "sketch"}, "built-in catalogue"),
-        ({"library": "none of these"}, "none of these"),
-        ({"image": ""}, "image"),
-        ({"caption": "x" * 2_001}, "caption"),
-    ],
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"image": "../elsewhere.png"}, "elsewhere.png"),
+    ({"image": "https://example.org/a.png"}, "addresses are not fetched here"),
+    ({"image": f"image://{'0' * 64}"}, "no image"),
+    ({"library": "sketch"}, "built-in catalogue"),
+    ({"library": "none of these"}, "none of these"),
+    ({"library": "web:openverse"}, "web:openverse"),
+    ({"library": "mine@yesterday"}, "mine@yesterday"),
+    ({"image": ""}, "image"),
+    ({"caption": "x" * 2_001}, "caption"),
 )
-async def test_what_cannot_be_added_is_refused_before_anybody_is_asked(
-    client: Connect, wrong: dict[str, Any], message: str
-) -> None:
+
+
+async def test_what_cannot_be_added_is_refused_before_anybody_is_asked(client: Connect) -> None:
     person = Person()
     async with client(person) as connected:
-        answer = await connected.call_tool("add_image", {**ASKED, **wrong})
-        assert answer.is_error
-        assert message in answer.content[0].text
+        for wrong, message in REFUSED:
+            answer = await connected.call_tool("add_image", {**ASKED, **wrong})
+            assert answer.is_error, wrong
+            assert message in answer.content[0].text
     assert person.asked == []
+
+
+async def test_of_several_usual_libraries_it_is_the_first_of_ones_own(shelf: Shelf) -> None:
+    rag = ImageRAG(preset="sketch", home=shelf.rag.dependencies.home.root, library="mine,web:openverse")
+    state = ServerState(service=ChatService(rag, inputs=InputPolicy.of([shelf.folder])))
+    async with Client(state.build(), elicitation_callback=Person([True])) as connected:
+        answer = await connected.call_tool("add_image", ASKED)
+        assert answer.structured_content["library"] == "mine"
 
 
 async def test_words_of_a_caption_cannot_pass_for_the_question(client: Connect) -> None:

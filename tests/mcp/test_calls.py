@@ -33,8 +33,8 @@ async def test_every_tool_has_schemas_for_what_it_takes_and_gives(place: Any, co
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         templates = (await client.list_resource_templates()).resource_templates
     assert set(tools) == {
-        *("generate_image", "continue_run", "list_libraries", "search_references", "ask_library", "view_image"),
-        *("start_image", "run_status", "run_result", "cancel_run"),
+        *("generate_image", "continue_run", "list_libraries", "search_references", "add_image", "ask_library"),
+        *("view_image", "start_image", "run_status", "run_result", "cancel_run"),
     }
     for tool in tools.values():
         assert tool.description
@@ -161,6 +161,8 @@ async def test_a_run_is_started_asked_about_and_fetched(place: Any, connect: Any
         assert (early.structured_content["status"], early.structured_content["outcome"]) == ("running", None)
         done = await client.call_tool("run_result", {"run_id": run_id})
         assert done.structured_content["outcome"] == "aligned"
+        late = await client.call_tool("run_result", {"run_id": run_id, "wait_s": 0})
+        assert late.structured_content == done.structured_content
         status = await client.call_tool("run_status", {"run_id": run_id})
         assert (status.structured_content["status"], status.structured_content["outcome"]) == ("ended", "aligned")
     async with place.listening() as url, connect(url) as client:  # another process, as far as it knows

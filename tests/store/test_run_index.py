@@ -9,7 +9,7 @@ import pytest
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome
-from imagerag.store.run_index import RunIndex
+from imagerag.store.run_index import RunEntry, RunIndex
 
 
 @pytest.fixture
@@ -113,3 +113,27 @@ async def test_a_file_of_an_earlier_version_is_brought_up(runs):
     assert [(run.run_id, run.cost_usd) for run in lists[0]] == [("old", None)]
     await runs.upsert("old", prompt="a cat", status="ended", outcome=Outcome.ALIGNED, cost_usd=0.5)
     assert [run.cost_usd for run in await runs.list(min_cost=0.1)] == [0.5]
+
+
+async def test_a_list_is_read_page_by_page_and_counted(runs: RunIndex) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(7):
+        # Some begin at the same moment: the id decides then, and none is listed twice or left out.
+        created = at + timedelta(minutes=number // 3)
+        await runs.upsert(f"r{number}", prompt="a fox", status="ended", created=created, image=f"{number:064}")
+    listed: list[RunEntry] = []
+    while page := await runs.list(2, text="FOX", after=(listed[-1].created, listed[-1].run_id) if listed else None):
+        listed += page
+    assert [run.run_id for run in listed] == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+    assert await runs.count(text="FOX") == 7
+    assert await runs.count(text="owl") == 0
+    assert (await runs.get("r3")).image == f"{3:064}"
+    assert [run.run_id for run in await runs.list(after=(at, "r1-gone"))] == ["r1", "r0"]
+
+
+async def test_the_runs_that_come_from_a_run(runs: RunIndex) -> None:
+    await runs.upsert("a", prompt="a", status="ended")
+    await runs.upsert("b", prompt="b", status="running", parent_run="a")
+    await runs.upsert("b", prompt="b", status="ended")
+    assert [run.run_id for run in await runs.list(parent_run="a")] == ["b"]
+    assert await RunIndex(runs.path.with_name("none.sqlite")).count() == 0

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, expect
 
+from imagerag.store.library.indexing.uploads import UploadedImage
 from tests.ui.conftest import UiServer, violations
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -142,3 +143,34 @@ async def test_a_run_from_the_form_is_the_same_record_as_one_from_python(
     assert own.canonical().model_dump(exclude=timed) == same.canonical().model_dump(exclude=timed)
     assert [one.image for one in own.attempts] == [one.image for one in same.attempts]
     assert [one.role for one in own.call_log] == [one.role for one in same.call_log]
+
+
+async def test_foreign_names_captions_and_prompts_are_text_and_nothing_else(
+    browser_page: Page, shared_ui: UiServer
+) -> None:
+    rag, name = shared_ui.state.rag, "\"'><img src=x onerror=window.hacked=1>"
+    hostile = f"{name}<script>window.hacked=1</script>"
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64), "olive").save(data, "PNG")
+    await rag.libraries.open("foreign", create=True)
+    await rag.libraries.add_images(
+        [UploadedImage(data=data.getvalue(), name=f"{name}.png", caption=hostile)], library="foreign"
+    )
+    await rag.generate(f"a red circle {hostile}", max_rounds=0, run_id="hostile")
+    await browser_page.goto(shared_ui.address)
+    await browser_page.get_by_role("button", name="From a library").click()
+    picker = browser_page.get_by_role("dialog", name="Pick an image")
+    await picker.get_by_label("Library").select_option("foreign")
+    await picker.locator("[data-image]").filter(has_text="onerror").click()
+    await expect(browser_page.locator(".source img[src*=images]")).to_have_count(1)
+    await browser_page.get_by_role("button", name="From earlier runs").click()
+    await expect(picker.locator("[data-image]").filter(has_text="<img src")).to_be_visible()
+    await browser_page.goto(f"{shared_ui.address}/runs/hostile")
+    await expect(browser_page.get_by_role("heading", level=1)).to_contain_text("<script>")
+    record = await rag.generate(
+        "a green star", library="foreign", select=True, start="retrieve", threshold="off", max_rounds=1
+    )
+    assert record.status == "interrupted"
+    await browser_page.goto(f"{shared_ui.address}/runs/{record.run_id}")
+    await expect(browser_page.locator(".offer").filter(has_text="onerror")).to_be_visible()
+    assert await browser_page.evaluate("window.hacked") is None

@@ -1,5 +1,6 @@
 """The library in a real browser: look, search, filter, change, remove, add, and keep in order."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from imagerag import ImageRAG
 from imagerag.files.access_policy import InputPolicy
@@ -183,6 +184,35 @@ async def test_pictures_are_added_while_the_page_is_loaded_again(browser_page: P
     assert "owned" not in await browser_page.title()
 
 
+async def test_a_page_that_is_loaded_again_while_it_sends_loses_only_what_was_not_sent(
+    browser_page: Page, server: UiServer
+) -> None:
+    await server.state.rag.libraries.open("half", create=True)
+    await opened(browser_page, f"{server.address}/library/half")
+    sent, enough = [0], asyncio.Event()
+
+    async def let_two_through(route: Route) -> None:
+        sent[0] += 1
+        if sent[0] <= 2:
+            await route.continue_()
+        else:
+            enough.set()  # the others stay on their way
+
+    await browser_page.route("**/library-tasks/*/images?*", let_two_through)
+    browser_page.on("dialog", lambda dialog: dialog.accept())
+    files = [
+        {"name": f"{at}.png", "mimeType": "image/png", "buffer": square(colour, 400 + at)}
+        for at, colour in enumerate(COLOURS)
+    ]
+    await browser_page.locator("#files").set_input_files(files)
+    await browser_page.get_by_role("button", name="Add", exact=True).click()
+    await enough.wait()
+    await browser_page.reload()
+    task = browser_page.locator(".task").first
+    await expect(task).to_contain_text("Of 8 pictures, 2 came before")
+    await expect(browser_page.locator("#count")).to_have_text("2 pictures")
+
+
 async def test_files_are_dropped_and_pasted(browser_page: Page, server: UiServer) -> None:
     await opened(browser_page, f"{server.address}/library/mine")
     transfer = await browser_page.evaluate_handle(
@@ -230,6 +260,52 @@ async def test_duplicates_are_chosen_and_removed(browser_page: Page, server: UiS
     await expect(page.locator(".task").first).to_contain_text("2 pictures removed; the files stay")
     left = {row.title for row in (await libraries.browse("twins")).records}
     assert left == {"twin 0", *COLOURS[1:]}
+
+
+async def test_what_runs_did_not_find_is_offered_to_be_added(browser_page: Page, server: UiServer) -> None:
+    record = await server.state.rag.generate(
+        "a lantern beside a red square", library="mine", threshold=0.999, max_rounds=1
+    )
+    assert [search.query.concept.text for search in record.searches][:1] == ["a lantern"]
+    await browser_page.goto(f"{server.address}/library/mine/upkeep")
+    await browser_page.get_by_role("button", name="Look at runs").click()
+    row = browser_page.locator(".unmatched li")
+    await expect(row).to_contain_text("a lantern")
+    await expect(row).to_contain_text("in 1 run")
+    await expect(row.get_by_role("link", name="last:")).to_have_attribute("href", f"/runs/{record.run_id}")
+    await row.get_by_role("link", name="Add a picture for it").click()
+    await browser_page.wait_for_url("**/library/mine?for=a%20lantern*")
+    await expect(browser_page.locator("[aria-busy=true]")).to_have_count(0)
+    sent = {"name": "x.png", "mimeType": "image/png", "buffer": square("orange", 800)}
+    await browser_page.locator("#files").set_input_files(sent)
+    await expect(browser_page.get_by_label("Caption of x.png")).to_have_value("a lantern")
+
+
+async def test_upkeep_says_what_it_did(browser_page: Page, server: UiServer) -> None:
+    page = browser_page
+    await page.goto(f"{server.address}/library/mine/upkeep")
+    for button, result in {
+        "Calibrate": "Threshold",
+        "Verify": "All in order",
+        "Optimize": "on disk",
+        "Look at captions": "reach the threshold",
+        "Export": "pictures,",
+    }.items():
+        await page.get_by_role("button", name=button, exact=True).click()
+        await expect(page.locator(".task").first).to_contain_text(result)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Save the file").click()
+    assert (await download.value).suggested_filename == "mine.parquet"
+    await page.get_by_label("Tag").fill("v1")
+    await page.get_by_role("button", name="Take a snapshot").click()
+    await page.get_by_role("link", name="Look at it").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("mine@v1")
+    await expect(page.locator("#count")).to_contain_text("pictures")
+    await expect(page.locator("#add")).to_have_count(0)
+    await page.goto(f"{server.address}/library/mine/upkeep")
+    await page.get_by_role("button", name="Restore").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    await expect(page.locator(".task").first).to_contain_text("as they were tagged")
 
 
 async def test_two_tabs_and_another_process(browser_page: Page, server: UiServer) -> None:

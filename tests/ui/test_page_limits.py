@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ def client(state: UiState) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers)
 
 
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRAG]:
+    home = tmp_path_factory.mktemp("limits") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGERAG_HOME", str(home))
+        patch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+        yield ImageRAG(preset="sketch", home=home)
+
+
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UiState:
-    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
-    return UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))
+def state(rag: ImageRAG) -> UiState:
+    return UiState(rag=rag)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UiState:
         ({"seed": -1}, "Seed"),
         ({"seed": "many"}, "Seed"),
         ({"nonsense": 1}, "nonsense"),
-        ({"mask": "../../etc/passwd"}, "mask"),
+        ({"mask": "../../etc/passwd"}, "Mask"),
         ({"images": [{"sha256": "0" * 64}]}, "0000"),
         ({"images": [{"sha256": "0" * 64, "library": "nowhere"}]}, "nowhere"),
         ({"images": [{"sha256": "0" * 64, "use": "edit"}] * 2}, "one image only"),
@@ -75,6 +82,18 @@ async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
     assert (config.max_rounds, config.max_calls, config.max_cost_usd, setup.deadline_s) == (1, 5, 0.5, 60)
     refused = await client(state).post("/runs", json={"prompt": "a", "assume_cost_usd_per_call": 0.000001})
     assert "unknown price" in refused.json()["message"]
+
+
+@pytest.mark.parametrize(("library", "searched"), [("", None), (None, "sketch"), ("sketch", "sketch")])
+async def test_no_library_is_a_choice_too(state: UiState, library: str | None, searched: str | None) -> None:
+    run = (await client(state).post("/runs", json={"prompt": "a red circle", "library": library})).json()
+    task = state.tasks.get(run["run_id"])
+    assert task is not None
+    while not task.ended:
+        await task.change(task.changes, within_s=1)
+    setup = (await state.rag.runs.get(run["run_id"])).setup
+    assert setup is not None
+    assert setup.library == searched
 
 
 async def test_a_run_that_was_begun_with_more_is_not_resumed_here(state: UiState) -> None:

@@ -44,11 +44,13 @@ class CallContext:
         progress: the progress callback; by default a no-op.
         idempotency_key: tells a service that two requests are the same one: a call whose answer was lost is made again
             with the key of the first. None where there is none.
+        run_id: whose call it is; empty outside of a run.
         requests_left: how many requests to a model the run may still make, this call included; None is any number.
     """
 
     progress: ProgressCallback = field(default_factory=ProgressCallback)
     idempotency_key: str | None = None
+    run_id: str = ""
     requests_left: int | None = None
 
     def allowed(self, requests: int) -> int:

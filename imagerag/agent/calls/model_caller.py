@@ -233,6 +233,7 @@ class ModelCaller:
                 await self.journal.keep_lost(note)
             context = CallContext(
                 progress=progress or ProgressCallback(),
+                run_id=self.run_id,
                 idempotency_key=f"{self.scope or self.run_id}-{request.key}",
                 requests_left=reserved.requests,
             )

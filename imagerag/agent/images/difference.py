@@ -73,6 +73,7 @@ def _largest(difference: "Image") -> "Image":
 def _marked(image: "Image", apart: "Image") -> "Image":
     from PIL import Image, ImageOps
 
-    faded = Image.blend(ImageOps.grayscale(image).convert("RGB"), Image.new("RGB", image.size, "white"), _FADED)
+    grey = Image.merge("RGB", [ImageOps.grayscale(image)] * 3)
+    faded = Image.blend(grey, Image.new("RGB", image.size, "white"), _FADED)
     strength = apart.point([0 if level <= VISIBLE else min(255, 96 + 2 * level) for level in range(256)])
     return Image.composite(Image.new("RGB", image.size, MARK), faded, strength)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.decoding import decode, opaque
-from imagerag.agent.images.encoding import converted, png
+from imagerag.agent.images.encoding import png
 from imagerag.agent.types import MaskCheck, Size
 
 if TYPE_CHECKING:
@@ -33,13 +33,6 @@ class MaskedImage:
 
     data: bytes | None
     check: MaskCheck
-
-
-def is_viewable_mask(data: bytes) -> bytes | None:
-    """An image as every browser and judge shows it; None when it is one already."""
-    if decode(data, side=256).for_every_viewer:  # reduced: only what it is counts
-        return None
-    return converted(decode(data).image)[0]
 
 
 def composite_mask(

@@ -31,7 +31,7 @@ _MANY: Final = 8  # with more subjects than this the image counts as texture
 
 def regions(image: Image.Image) -> list[Box]:
     """Boxes of the separate subjects, the largest first; empty when the border is not plain or nothing stands out."""
-    work, scale = _reduce(image)
+    work, scale = _reduce(opaque(image))
     boxes = [_box(mask) for mask in _subjects(work)]
     return [_scaled(box, scale, image.size) for box in boxes]
 
@@ -46,7 +46,7 @@ def cut_subjects(image: Image.Image) -> list[Image.Image]:
     """All subjects as RGBA, cropped to their boxes, the largest first. Alpha is 0 or 255."""
     from PIL import Image
 
-    work, _ = _reduce(image)
+    work, _ = _reduce(opaque(image))
     subjects = []
     for mask in _subjects(work):
         whole = work.copy()
@@ -59,7 +59,8 @@ def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
     """All subjects as RGBA in the image's own size, with their boxes, the largest first."""
     from PIL import Image
 
-    rgb, (work, scale) = opaque(image), _reduce(image)
+    rgb = opaque(image)
+    work, scale = _reduce(rgb)
     cuts = []
     for mask in _subjects(work):
         box = _scaled(_box(mask), scale, rgb.size)
@@ -89,7 +90,8 @@ class Subjects:
     @classmethod
     def of(cls, image: Image.Image) -> Subjects:
         """Find the subjects of an image."""
-        rgb, (work, scale) = opaque(image), _reduce(image)
+        rgb = opaque(image)
+        work, scale = _reduce(rgb)
         masks = _subjects(work)
         return cls(rgb, masks, [_scaled(_box(mask), scale, rgb.size) for mask in masks])
 
@@ -154,13 +156,12 @@ def _mode(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _reduce(image: Image.Image) -> tuple[Image.Image, float]:
-    """The image in RGB at working size, transparency on white, and the factor to the original size."""
+    """An RGB image at working size, and the factor to the original size."""
     from PIL import Image
 
     scale = max(1.0, max(image.size) / _WORK)
     size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
-    rgb = opaque(image)
-    return (rgb if scale == 1 else rgb.resize(size, Image.Resampling.BOX)), scale
+    return (image if scale == 1 else image.resize(size, Image.Resampling.BOX)), scale
 
 
 def _subjects(image: Image.Image) -> list[Mask]:

@@ -166,6 +166,17 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def put_viewable(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+        """Keep `data`, and where not every browser shows it as it is meant, a converted copy.
+
+        Returns:
+            What came, and what is to be shown: the same where any browser shows it.
+
+        Raises:
+            UsageError: as `put`.
+        """
+        ...
+
     async def get(self, sha256: str) -> bytes:
         """The bytes, verified against the hash.
 

@@ -1,5 +1,5 @@
 """`imagerag library`: list, info and calibrate; the other commands are in `images`, `duplicates`, `migration`,
-`snapshots` and `upkeep`."""
+`snapshots`, `unmatched` and `upkeep`."""
 
 import asyncio
 from typing import TYPE_CHECKING, TypedDict
@@ -10,7 +10,7 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library import check, duplicates, images, migration, snapshots, upkeep
+from imagerag.cli.library import check, duplicates, images, migration, snapshots, unmatched, upkeep
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.fusion_lines import fusion_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, list_rates, rejected
@@ -286,6 +286,6 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     return [*rows, *([[dim("lists"), list_rates(threshold.things)]] if threshold.things else [])]
 
 
-for module in (images, check, duplicates, migration, snapshots, upkeep):
+for module in (images, check, duplicates, migration, snapshots, unmatched, upkeep):
     for command in module.COMMANDS:
         library_command.add_command(command)

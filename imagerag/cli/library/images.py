@@ -123,10 +123,11 @@ def remove_command(
         raise UsageError(_what_to_remove(name) if not has_selection else "images, or --whole-library: one of them")
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
-    hit = asyncio.run(rag.libraries.remove(*images, **filters, dry_run=True))
-    if not as_json and not (yes and not dry_run):
+    at_once = yes and not dry_run
+    hit = asyncio.run(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
+    if not as_json and not at_once:
         asyncio.run(show_images(rag, name, hit))
-    if hit and not dry_run:
+    if hit and not dry_run and not at_once:
         question = f"remove {count(len(hit), 'image')} from library {name}?"
         confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.remove(*hit.ids, calibrate=calibrate))
@@ -175,10 +176,11 @@ def update_command(
     A sidecar or a manifest that says otherwise counts again when it is indexed.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    hit = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
-    if not as_json and not (yes and not dry_run):
+    at_once = yes and not dry_run
+    hit = asyncio.run(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
+    if not as_json and not at_once:
         asyncio.run(show_images(rag, name, hit))
-    if hit and not dry_run:
+    if hit and not dry_run and not at_once:
         question = f"change {count(len(hit), 'image')} in library {name}?"
         confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))

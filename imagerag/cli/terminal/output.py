@@ -138,6 +138,11 @@ def short(text: str, limit: int) -> str:
     return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # measure only the beginning of a long prompt
 
 
+def rest_of_line(text: str, taken: int, *, least: int = 8) -> str:
+    """Clean text for what is left of a line of which `taken` columns are used, at least `least` columns."""
+    return short(text, max(least, columns() - taken))
+
+
 def tail(path: str, limit: int) -> str:
     """The end of a path, its most informative part, in at most `limit` columns."""
     path = clean(path)

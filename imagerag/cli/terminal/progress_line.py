@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagerag.cli.terminal.output import columns, count, dim, printable, say, short
+from imagerag.cli.terminal.output import count, dim, printable, rest_of_line, say
 from imagerag.graphs.runs.events import RunEvent
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class ProgressLine:
             self.close()
             say(f"  {label}  unfinished image {number}: {self.path(progress.image.sha256)}", err=True)
         else:
-            self._line.show(f"{label}  {short(f'step {number}', max(8, columns() - 14))}")
+            self._line.show(f"{label}  {rest_of_line(f'step {number}', 14)}")
 
     def close(self) -> None:
         """Remove the line before other output."""

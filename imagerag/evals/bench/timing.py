@@ -19,6 +19,7 @@ class TimingRow(FrozenModel):
         section: which part of the bench it belongs to.
         value: the median; None where it could not be measured, and `note` says why.
         spread: 25th and 75th percentile of the measurements.
+        fastest: the shortest measurement, which other programs on the machine disturb least.
         n: how many measurements.
         ratio: `value` over that of the row called `against`, both measured in the same process, in turns.
     """
@@ -28,6 +29,7 @@ class TimingRow(FrozenModel):
     value: float | None
     unit: str
     spread: tuple[float, float] | None = None
+    fastest: float | None = None
     n: int = Field(default=0, ge=0)
     ratio: float | None = None
     against: str = ""
@@ -64,7 +66,8 @@ class BenchReport(FrozenModel):
 def _figure(row: TimingRow) -> str:
     if row.value is None:
         return f"{'-':>10}  {row.note}"
-    spread = f"({row.spread[0]:.1f} to {row.spread[1]:.1f}, n {row.n})" if row.spread else f"(n {row.n})"
+    fastest = "" if row.fastest is None else f"fastest {row.fastest:.1f}, "
+    spread = f"({fastest}{row.spread[0]:.1f} to {row.spread[1]:.1f}, n {row.n})" if row.spread else f"(n {row.n})"
     ratio = f"{row.ratio:.2f} x {row.against}" if row.ratio is not None else ""
     return "  ".join(part for part in (f"{row.value:10.1f} {row.unit}", spread, ratio, row.note) if part)
 
@@ -104,6 +107,7 @@ def row(
         value=middle,
         unit="ms",
         spread=(low, high),
+        fastest=1000 * min(seconds),
         n=len(seconds),
         ratio=middle / base if base else None,
         against=against[0] if against else "",

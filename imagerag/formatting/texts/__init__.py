@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from string import Formatter
 from typing import Any, Final
 
 from imagerag.formatting import check_labels, labels
@@ -38,7 +39,7 @@ class Texts:
         """
         if "n" in values and f"{key}.other" in self._texts:
             key = f"{key}.one" if values["n"] == 1 else f"{key}.other"
-        return self._texts[key].format(**values)
+        return _Formatter(self._texts["format.thousands"]).vformat(self._texts[key], (), values)
 
     def has(self, key: str) -> bool:
         """Whether there is a text of this key."""
@@ -59,6 +60,18 @@ class Texts:
         """The texts below a prefix, for a script: key without the prefix → text with its placeholders."""
         start = f"{prefix}."
         return {key.removeprefix(start): text for key, text in self._texts.items() if key.startswith(start)}
+
+
+class _Formatter(Formatter):
+    """Fills placeholders; `{n:,}` groups digits as the language does."""
+
+    def __init__(self, thousands: str) -> None:
+        self._thousands = thousands
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """A value as text."""
+        text = str(super().format_field(value, format_spec))
+        return text.replace(",", self._thousands) if format_spec == "," else text
 
 
 @lru_cache

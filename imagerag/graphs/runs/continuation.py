@@ -37,6 +37,7 @@ class ContinueOptions:
         feedback: what is to be different, in the person's words. It stays a requirement of every later run. The image
             it goes on from is changed where the generator can edit; otherwise it is drawn anew.
         seed: another seed, with which it is drawn anew.
+        library: where references come from from now on; several with commas between them.
         max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
         max_cost_usd: US dollars it may spend.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
@@ -51,6 +52,7 @@ class ContinueOptions:
     prompt: str | None = None
     feedback: str | Sequence[str] = ()
     seed: int | None = None
+    library: str | None = None
     max_calls: int | None = None
     max_cost_usd: float | None = None
     assume_cost_usd_per_call: float | None = None
@@ -79,7 +81,8 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     try:
         config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "cache": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
-        return RunSpec(**{**setup.model_dump(), "config": config, "deadline_s": deadline_s})
+        own = {"config": config, "deadline_s": deadline_s, "library": steering.library or setup.library}
+        return RunSpec(**{**setup.model_dump(), **own})
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 

@@ -1,14 +1,13 @@
-"""Titles and lines for the templates of attempts and searches."""
+"""Titles and lines for the templates of attempts and searches, in the words of a language (`t`)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Search, UsedReference, Verdict
-from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
-from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import counted, threshold_words
+from imagerag.formatting.numbers import cosine
+from imagerag.formatting.texts import Texts
 from imagerag.formatting.web_credits import licence_text, page_of
 from imagerag.reports.record_text import passed, score_of
 
@@ -16,29 +15,38 @@ SHOWN: Final = 12
 """Candidates of one search that are shown with their images; the rest is a line each."""
 
 
-def card_title(attempt: Attempt) -> str:
+def card_title(attempt: Attempt, t: Texts) -> str:
     """The number and round of an attempt."""
-    return f"{attempt_name(attempt.index)}, {labels.attempt_origin(attempt.origin, attempt.round)}".capitalize()
+    drawing = t("attempt.round", round=attempt.round) if attempt.round else t("attempt.first")
+    origin = t.label("ORIGINS", "handed_in").name if attempt.origin == "handed_in" else drawing
+    return t("attempt.title", number=attempt.index + 1, origin=origin)
 
 
-def reference_name(reference: UsedReference) -> str:
+def reference_name(reference: UsedReference, t: Texts) -> str:
     """The name of a reference."""
     if reference.role != "reference":
-        return reference.concept or "your own image"
+        return reference.concept or t("attempt.own_image")
     return reference.concept or reference.title
 
 
-def reference_intent(reference: UsedReference) -> str:
+def reference_intent(reference: UsedReference, t: Texts) -> str:
     """The intent of a reference, where it is more than to inform."""
     if reference.mask is not None:
-        return "to be changed only where the mask is light"
-    intent = labels.INTENTS[reference.role] if reference.role != "reference" else ""
-    return ", ".join(filter(None, (intent, "must be the very one" if reference.likeness else "")))
+        return t("attempt.only_where_light")
+    intent = t.label("INTENTS", reference.role).name if reference.role != "reference" else ""
+    return ", ".join(filter(None, (intent, t("attempt.likeness") if reference.likeness else "")))
 
 
-def unjudged(verdict: Verdict | None) -> str:
+def score(verdict: Verdict | None, t: Texts) -> str:
+    """`2 of 3`, or what there is instead of a score."""
+    if verdict is not None and verdict.status == "judged" and verdict.checks:
+        return t("attempt.share", met=sum(check.met for check in verdict.checks), all=len(verdict.checks))
+    return score_of(verdict, t)
+
+
+def unjudged(verdict: Verdict | None, t: Texts) -> str:
     """Text for an attempt without a checklist."""
-    summary = score_of(verdict) + (f": {verdict.reason}" if verdict and verdict.reason else "")
+    summary = score_of(verdict, t) + (f": {verdict.reason}" if verdict and verdict.reason else "")
     return summary[:1].upper() + summary[1:] + "."
 
 
@@ -67,10 +75,10 @@ def met(verdict: Verdict | None, text: str) -> bool | None:
     return next((check.met for check in checks if check.requirement.text == text), None)
 
 
-def rounds(record: RunRecord) -> Iterator[tuple[str, list[Search]]]:
+def rounds(record: RunRecord, t: Texts) -> Iterator[tuple[str, list[Search]]]:
     """The searches of each round, under its title."""
     for number in sorted({search.round for search in record.searches}):
-        title = f"For round {number}" if number else "Before the first drawing"
+        title = t("search.for_round", round=number) if number else t("search.before")
         yield title, [search for search in record.searches if search.round == number]
 
 
@@ -86,16 +94,24 @@ def part(value: float, top: float) -> str:
     return f"{100 * max(0.0, min(value / top, 1.0)):.1f}%"
 
 
-def search_line(search: Search) -> str:
+def sought(search: Search, t: Texts) -> str:
+    """The subject of a search: its concept, or the whole prompt."""
+    return t("search.whole_prompt") if search.query.by == "prompt" else search.query.concept.text
+
+
+def search_line(search: Search, t: Texts) -> str:
     """The threshold of a search, and how many candidates reached it."""
-    limit = threshold_words(search.thresholds, off="threshold off: anything passes")
-    through = sum(map(passed, search.candidates))
-    return f"{limit} · {counted(len(search.candidates), 'candidate')}, {through} passed"
+    limits = [
+        t("search.limit_in", cosine=cosine(limit), name=name) if name else t("search.limit", cosine=cosine(limit))
+        for name, limit in search.thresholds.items()
+    ]
+    limit = t("search.threshold", limits=", ".join(limits)) if limits else t("search.threshold_off")
+    return f"{limit} · {t('search.passed', n=len(search.candidates), passed=sum(map(passed, search.candidates)))}"
 
 
-def credit(candidate: Candidate) -> str:
+def credit(candidate: Candidate, t: Texts) -> str:
     """The author, licence, source and library of a candidate."""
-    library = f"library {candidate.library}" if candidate.library else ""
+    library = t("search.library", name=candidate.library) if candidate.library else ""
     source = "" if candidate.web else candidate.source  # of an image from the web its page, which is a link
     return ", ".join(filter(None, (candidate.author, licence_text(candidate.licence), source, library)))
 
@@ -105,6 +121,6 @@ def page(candidate: Candidate) -> str:
     return page_of(candidate.web)
 
 
-def found_by(candidate: Candidate) -> str:
+def found_by(candidate: Candidate, t: Texts) -> str:
     """The lists of a hybrid search that have a candidate."""
-    return found_by_text(candidate.found_by)
+    return found_by_text(candidate.found_by, t.starting("search.list"))

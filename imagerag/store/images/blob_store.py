@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from imagerag.agent.errors import BlobError, ImageRAGError
-from imagerag.agent.images.encoding import encode_for_model
+from imagerag.agent.images.decoding import decode
+from imagerag.agent.images.encoding import converted, encode_for_model
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.store.file_lock import waiting_lock
-from imagerag.store.images.image_info import inspect
+from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.storage_errors import storage_error, storage_errors
 
 _REMEMBERED: Final = 4096
@@ -58,9 +59,18 @@ class FileBlobStore:
             UsageError: not a readable image, or too large a one.
             StorageError: the disk is full, or cannot be written.
         """
-        image = await in_thread(inspect, data)
-        await asyncio.to_thread(self._put, image, data)
-        return image
+        return await in_thread(self._put, data)
+
+    async def put_viewable(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+        """Store `data`, and a converted copy if not every browser shows it as it is meant.
+
+        Returns:
+            The image, and the one to show, which is the same if any browser shows it.
+
+        Raises:
+            UsageError, StorageError: as `put`.
+        """
+        return await in_thread(self._put_viewable, data)
 
     async def get(self, sha256: str) -> bytes:
         """The bytes, verified against the hash.
@@ -87,9 +97,7 @@ class FileBlobStore:
         data = self._get(digest)
         encoded, media_type = encode_for_model(data)
         if encoded is data:
-            if len(self._accepted) >= _REMEMBERED:
-                self._accepted.clear()
-            self._accepted[digest] = media_type
+            self._accept(digest, media_type)
         return encoded, media_type
 
     def touch(self, sha256s: Iterable[str]) -> None:
@@ -134,13 +142,27 @@ class FileBlobStore:
             if file is not None:
                 os.close(file)
 
-    def _put(self, image: ImageRef, data: bytes) -> None:
-        path = self.path(image.sha256)
+    def _put_viewable(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+        info = image_info(data, thumbnail=False)
+        image = self._put(data, info)
+        return image, image if info.for_every_viewer else self._put(converted(decode(data).image)[0])
+
+    def _put(self, data: bytes, info: ImageInfo | None = None) -> ImageRef:
+        info = info or image_info(data, thumbnail=False)
+        image, path = info.image, self.path(info.image.sha256)
         with self._locked(alone=False):
             if path.is_file() and _holds(path, data):
                 _touch(path)
             else:
                 self._write(path, data)
+        if info.for_every_model:
+            self._accept(image.sha256, image.media_type)
+        return image
+
+    def _accept(self, digest: str, media_type: str) -> None:
+        if len(self._accepted) >= _REMEMBERED:
+            self._accepted.clear()
+        self._accepted[digest] = media_type
 
     def _write(self, path: Path, data: bytes) -> None:
         with storage_errors(path, "cannot write"):

@@ -21,11 +21,15 @@ class ImageInfo:
     Attributes:
         image: hash, media type, and the size after EXIF orientation.
         thumbnail: WebP, at most 256 pixels on its longer side; empty when none was requested.
+        for_every_model: whether every image model takes the file itself.
+        for_every_viewer: whether every browser shows the file itself as it is meant.
         decoded: the result of `decoding.open_rgb` for an encoder, if `side` was given; see `image_info`.
     """
 
     image: ImageRef
     thumbnail: bytes = b""
+    for_every_model: bool = False
+    for_every_viewer: bool = False
     decoded: "Image | None" = field(default=None, compare=False, repr=False)
 
 
@@ -58,7 +62,13 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
         height=decoded.height,
     )
     small = _thumbnail(decoded.image) if thumbnail else b""
-    return ImageInfo(image, small, None if side is None else opaque(decoded.image))
+    return ImageInfo(
+        image,
+        small,
+        for_every_model=decoded.for_every_model,
+        for_every_viewer=decoded.for_every_viewer,
+        decoded=None if side is None else opaque(decoded.image),
+    )
 
 
 def _thumbnail(decoded: "Image") -> bytes:

@@ -18,6 +18,7 @@ from imagerag.store.library.caption_metadata import (
 )
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.schema import id_filter, present
+from imagerag.store.library.table_columns import index_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,6 +112,7 @@ def write_caption_vectors(
         return 0
     fields = [lance.schema.field(name) for name in ("id", *columns, CAPTION_VECTOR)]
     rows = pa.Table.from_pylist(records, schema=pa.schema(fields))
+    index_ids(lance)
     unchanged = " AND ".join(_IS_SAME.format(name=name) for name in columns)
     return int(lance.merge_insert("id").when_matched_update_all(where=unchanged).execute(rows).num_updated_rows)
 

@@ -1,6 +1,7 @@
 """The columns of a library's table: add missing columns, upgrade a table of an earlier version."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.description_columns import description_fields
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
@@ -21,6 +23,8 @@ from imagerag.store.library.region_columns import region_fields
 
 BACKFILL: Final = 20_000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
+
+ID_INDEX: Final = "id_idx"
 
 _MONTH: Final = r'"\d{4}-\d{2}"'
 """In the metadata of an image that may have one, as JSON."""
@@ -107,9 +111,24 @@ def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
 
     LanceDB takes a vector that is missing for a bad one, and captions may have none.
     """
+    index_ids(lance)
     merge = lance.merge_insert("id").when_matched_update_all()
     merge = merge.when_not_matched_insert_all() if insert else merge
     merge.execute(rows, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")
+
+
+def index_ids(lance: Any) -> None:
+    """Index the ids again where most of them are in no index: a merge writes that column anew, too.
+
+    Without the index, a merge reads every column of every row, 7 GB of a million, and writes whole rows, which takes
+    them out of all other indexes.
+    """
+    from lancedb.index import BTree
+
+    statistics = lance.index_stats(ID_INDEX)
+    if statistics is not None and statistics.num_unindexed_rows > statistics.num_indexed_rows:
+        with suppress(*LANCE_ERRORS):  # another process writes, or indexes them
+            lance.create_index("id", config=BTree(), replace=True)
 
 
 def optional_fields(dimension: int, *, ocr: bool = False, described: bool = False, regions: bool = False) -> list[Any]:

@@ -6,7 +6,7 @@ unchanged, and rows of earlier versions remain readable.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Final, cast
@@ -21,15 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from imagerag.store.sqlite.compact_serializer import (
-    VALUE,
-    CompactSerializer,
-    StoredValue,
-    ValueId,
-    packed_rows,
-    stored_values,
-    written_values,
-)
+from imagerag.store.sqlite.compact_serializer import VALUE, VALUES_TABLE, CompactSerializer, ThreadValues, ValueId
 from imagerag.store.sqlite.earlier_channels import channel_name, is_of_imagerag, renamed
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
@@ -38,23 +30,14 @@ from imagerag.store.storage_errors import damaged_file
 THREADS: Final = 128
 """So many threads' newest values are remembered, so that the next step serializes only what changed."""
 
-Rows = list[tuple[Any, ...]]
-"""Named here because inside the class `list` is the method."""
-
 VALUE_IDS: Final = "value_ids"
 """The part of a stored checkpoint that names the values kept elsewhere, by channel."""
-
-_VALUES: Final = """
-CREATE TABLE IF NOT EXISTS checkpoint_values (
-    thread_id TEXT NOT NULL, id BLOB NOT NULL, type TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (thread_id, id)
-)
-"""
 
 
 def create_checkpoint_tables(connection: sqlite3.Connection) -> None:
     """Make the tables of checkpoints in a new file."""
     SqliteSaver(connection).setup()
-    connection.execute(_VALUES)
+    connection.execute(VALUES_TABLE)
 
 
 class BatchedSqliteSaver(SqliteSaver):
@@ -70,7 +53,7 @@ class BatchedSqliteSaver(SqliteSaver):
     def __init__(self, grouped: WriteBatcher, serde: CompactSerializer) -> None:
         super().__init__(grouped.connection, serde=serde)
         self._grouped = grouped
-        self._known: dict[tuple[str, str], dict[str, StoredValue]] = {}
+        self._threads: dict[tuple[str, str], ThreadValues] = {}
 
     async def prepare(self) -> None:
         """Make the tables, where they are missing."""
@@ -81,7 +64,7 @@ class BatchedSqliteSaver(SqliteSaver):
         if not self.is_setup:
             super().setup()
             try:
-                self.conn.execute(_VALUES)
+                self.conn.execute(VALUES_TABLE)
             except sqlite3.OperationalError as error:
                 if "readonly" not in str(error):  # a file of an earlier version has no such values
                     raise
@@ -122,13 +105,7 @@ class BatchedSqliteSaver(SqliteSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `SqliteSaver.put`. Only values that changed since the previous checkpoint are serialized."""
-        thread_id = str(config["configurable"]["thread_id"])
-        cache = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
-        values = stored_values(checkpoint["channel_values"], checkpoint["channel_versions"], cache, self.serde)
-        cache.update(values)
-        self._insert(thread_id, values.values())
-        ids = {name: bytes(one.id) for name, one in values.items() if one.id}
-        inline = {name: one.value for name, one in values.items() if not one.id}
+        inline, ids = self._values_of(config).put(checkpoint["channel_values"], checkpoint["channel_versions"])
         stored = cast(Checkpoint, {**checkpoint, "channel_values": inline, VALUE_IDS: ids})
         return super().put(config, stored, metadata, new_versions)
 
@@ -136,11 +113,7 @@ class BatchedSqliteSaver(SqliteSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `SqliteSaver.put_writes`."""
-        thread_id, namespace = str(config["configurable"]["thread_id"]), config["configurable"]["checkpoint_ns"]
-        stored = written_values(writes, self.serde)
-        self._insert(thread_id, [one for _, one in stored])
-        self._known_values(thread_id, namespace).update(stored)
-        super().put_writes(config, stored, task_id, task_path)
+        super().put_writes(config, self._values_of(config).put_writes(writes), task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
         """As `SqliteSaver.delete_thread`."""
@@ -225,28 +198,15 @@ class BatchedSqliteSaver(SqliteSaver):
         """As `prune`."""
         return self._grouped.write(partial(self.prune, thread_ids, strategy=strategy))
 
-    def _known_values(self, thread_id: str, namespace: str) -> dict[str, StoredValue]:
-        """Channel → value of a thread's newest checkpoint; most are unchanged in the next one."""
-        values = self._known.pop((thread_id, namespace), {})
-        self._known[thread_id, namespace] = values
-        while len(self._known) > THREADS:
-            del self._known[next(iter(self._known))]
+    def _values_of(self, config: RunnableConfig) -> ThreadValues:
+        """The values of a thread's newest checkpoint; most are unchanged in the next one."""
+        at = config["configurable"]
+        thread_id, namespace = str(at["thread_id"]), str(at["checkpoint_ns"])
+        values = self._threads.pop((thread_id, namespace), None) or ThreadValues(self.conn, self.serde, thread_id)
+        self._threads[thread_id, namespace] = values
+        while len(self._threads) > THREADS:
+            del self._threads[next(iter(self._threads))]
         return values
-
-    def _insert(self, thread_id: str, values: Iterable[StoredValue]) -> None:
-        """Store values of a thread that are not stored yet."""
-        missing = {bytes(one.id): one for one in values if one.id}
-        for (there,) in self._rows("id", thread_id, missing):
-            del missing[there]
-        if missing:
-            rows = [(thread_id, *row) for row in packed_rows(missing)]
-            into = "INSERT INTO checkpoint_values (thread_id, id, type, value) VALUES (?, ?, ?, ?)"
-            self.conn.executemany(into, rows)
-
-    def _rows(self, columns: str, thread_id: str, ids: Collection[bytes]) -> "Rows":
-        marks = ", ".join("?" * len(ids))
-        query = f"SELECT {columns} FROM checkpoint_values WHERE thread_id = ? AND id IN ({marks})"
-        return self.conn.execute(query, (thread_id, *ids)).fetchall() if ids else []
 
     def _whole(self, checkpoint: CheckpointTuple, cache: dict[bytes, Any]) -> CheckpointTuple:
         """A stored checkpoint, completed with the values to which it and its writes refer.
@@ -261,13 +221,10 @@ class BatchedSqliteSaver(SqliteSaver):
         ids: dict[str, bytes] = stored.pop(VALUE_IDS, {})
         writes = checkpoint.pending_writes or []
         value_ids = {*ids.values(), *(bytes(value) for _, _, value in writes if isinstance(value, ValueId))}
-        thread_id, missing = checkpoint.config["configurable"]["thread_id"], value_ids - cache.keys()
-        rows = self._rows("id, type, value", thread_id, missing)
-        if len(rows) < len(missing):
-            raise damaged_file(
-                self._grouped.path, f"{len(missing) - len(rows)} values of the steps of {thread_id} are lost"
-            )
-        cache |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
+        thread_id, missing = str(checkpoint.config["configurable"]["thread_id"]), value_ids - cache.keys()
+        cache |= ThreadValues(self.conn, self.serde, thread_id).get(missing)
+        if lost := missing - cache.keys():
+            raise damaged_file(self._grouped.path, f"{len(lost)} values of the steps of {thread_id} are lost")
         stored["channel_values"] = {**stored["channel_values"], **{name: cache[ids[name]] for name in ids}}
         whole = [(task, name, cache[v] if isinstance(v, ValueId) else v) for task, name, v in writes]
         if is_of_imagerag(stored):

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -170,7 +171,11 @@ def _deliver(results: list[tuple[_Job, Any]]) -> None:
 
 @asynccontextmanager
 async def open_grouped(
-    path: Path, make: Callable[[sqlite3.Connection], object], *, patience_s: float = 0.0
+    path: Path,
+    make: Callable[[sqlite3.Connection], object],
+    *,
+    upgrade: Callable[[sqlite3.Connection], object] = lambda connection: None,
+    patience_s: float = 0.0,
 ) -> AsyncIterator[WriteBatcher]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
@@ -179,24 +184,54 @@ async def open_grouped(
     Args:
         path: the file.
         make: creates the tables, if the file is missing.
+        upgrade: brings the tables of an earlier version up to date; it may run twice.
         patience_s: see `WriteBatcher`.
 
     Raises:
         StorageError: the file can be neither opened nor created.
         DamagedFileError: the file is damaged.
     """
-    connection = await asyncio.to_thread(_opened, path, make)  # makes folders and files, which is not for an event loop
-    grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
+    # It makes folders and files, which is not for an event loop.
+    connection = await asyncio.to_thread(_opened, path, make, upgrade)
+    grouped = WriteBatcher(connection, path, patience_s=patience_s)
     try:
-        # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and responses
-        # are paid for; with NORMAL a power cut could undo a commit that was reported as durable.
-        await grouped.read(lambda: connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"))
-        grouped.patience_s = patience_s
         yield grouped
     finally:
         await asyncio.shield(grouped.close())
 
 
-def _opened(path: Path, make: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+def _opened(
+    path: Path, make: Callable[[sqlite3.Connection], object], upgrade: Callable[[sqlite3.Connection], object]
+) -> sqlite3.Connection:
     create_tables(path, make)
-    return connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        with storage_errors(path):
+            _once_unlocked(partial(_set_modes, connection))
+            _once_unlocked(partial(upgrade, connection))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_modes(connection: sqlite3.Connection) -> None:
+    """WAL, as a file of an earlier version may not be in it yet, and every commit flushed.
+
+    FULL: a step costs seconds and money, and responses are paid for; with NORMAL a power cut could undo a commit that
+    was reported as durable.
+    """
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+
+
+def _once_unlocked(work: Callable[[], object]) -> None:
+    """Do something with a file as soon as no other process locks it, where SQLite's busy timeout does not help."""
+    give_up = time.monotonic() + BUSY_S
+    while True:
+        try:
+            work()
+        except sqlite3.OperationalError as error:
+            check_locked(error, give_up)
+            time.sleep(random.uniform(0.01, 0.1))
+        else:
+            return

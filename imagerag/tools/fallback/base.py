@@ -2,14 +2,16 @@
 
 A fallback goes on to the next member at once, whatever the failure (no quota, no key, overloaded, unreachable,
 timeout): waiting helps only if all members fail, and then the graph waits. Refusals, and text or images that cannot be
-parsed, are responses and do not go on to the next member. `on-refusal` in the spec changes this for refusals:
-`openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+parsed, are responses and do not go on to the next member. A member whose quota is spent, or that asked to wait, is not
+called again in the same run until its reset, as long as another one can be. `on-refusal` in the spec makes a refusal go
+on, too: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import (
     BackendError,
     ImageRAGError,
@@ -31,6 +33,7 @@ from imagerag.agent.ports import (
     estimator_of_all,
 )
 from imagerag.agent.qa.ports import Answerer
+from imagerag.tools.fallback.pauses import Pauses
 
 ON_REFUSAL: Final = "on-refusal"
 """Word in a spec that makes a fallback go on to the next member after a refusal, too."""
@@ -56,6 +59,7 @@ class Fallback(Generic[Member]):
             raise SpecError("a fallback needs at least one backend")
         self.members: tuple[Member, ...] = tuple(members)
         self.on_refusal = on_refusal
+        self._pauses = Pauses()
         self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
 
     @property
@@ -89,14 +93,23 @@ class Fallback(Generic[Member]):
             BackendError: no member responded; `retryable` if one member's error is.
         """
         failed: list[ImageRAGError] = []
-        for member in self.members:
+        run_id = current_call().run_id
+        paused = self._pauses.of(run_id)
+        if len(paused) == len(self.members):  # a limit may have been raised meanwhile, and there is nobody else
+            paused = {}
+        for place, member in enumerate(self.members):
+            if place in paused:
+                failed.append(paused[place].reminder)
+                continue
             try:
                 response = await ask(member)
+                self._pauses.remove(run_id, place)
                 steps = (*map(_reason, failed), *response.fallback_errors)
                 return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)
             except UnreadableImageError as error:
                 raise UnreadableImageError(_joined([*failed, error]), data=error.data) from error
             except BackendError as error:
+                self._pauses.add(run_id, place, error)
                 failed.append(error)
             except RefusalError as error:
                 failed.append(error)

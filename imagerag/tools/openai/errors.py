@@ -202,7 +202,7 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
 
 def _by_status(status: int, message: str, wait: float | None) -> BackendError:
     if status == 402:
-        return QuotaError(f"{message}; the account has nothing left to spend")
+        return QuotaError(f"{message}; the account has nothing left to spend", retry_after_s=wait)
     if status == 401:
         return AuthError(f"{message}; check the key")
     if status == 403:
@@ -222,7 +222,7 @@ def _from_body(
     """The error by its body's code, if that is more specific than the status."""
     metadata = _mapping(body.facts.get("metadata"))
     if body.codes & QUOTA and not (wait and "quota_exceeded" in body.codes):
-        return QuotaError(f"{message}; the account has nothing left to spend")
+        return QuotaError(f"{message}; the account has nothing left to spend", retry_after_s=wait)
     if body.codes & REFUSALS or "flagged_input" in metadata or (bad_request and _POLICY.search(message)):
         return RefusalError(message + _categories(body.facts, metadata, message))
     return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import decode, open_rgb
+from imagerag.agent.images.encoding import converted
 from imagerag.agent.ports import EmbedderIdentity, Filter, Hit
 from imagerag.agent.types import ImageRef, Region, Scalar, Size
 
@@ -112,6 +113,15 @@ class MemoryBlobs:
         reference = describe_image(data)
         self.data[reference.sha256] = data
         return reference
+
+    async def put_viewable(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+        """Store an image, and a converted copy where not every browser shows it.
+
+        Raises:
+            UsageError: not an image.
+        """
+        image, decoded = await self.put(data), decode(data)
+        return image, image if decoded.for_every_viewer else await self.put(converted(decoded.image)[0])
 
     async def get(self, sha256: str) -> bytes:
         """Return the bytes.

@@ -173,8 +173,7 @@ def _run_id(request: Request) -> str:
 
 
 async def _changes(request: Request, body: ForkRequest) -> dict[str, Any]:
-    refusal = texts_of(request)("after.address_refused")
-    return fork_changes(body, state_of(request), await _record(request), refusal)
+    return fork_changes(body, state_of(request), await _record(request))
 
 
 async def _record(request: Request) -> RunRecord:

@@ -56,13 +56,17 @@ async def batch_image(request: Request) -> Response:
 
 
 def _batches(roots: list[Path]) -> list[dict[str, Any]]:
-    found = []
-    for folder in find_folders(roots, BATCH):
-        results = folder / "results.jsonl"
-        with_lines = results.is_file()
-        number = sum(1 for _ in results.open("rb")) if with_lines else 0
-        found.append({"folder": folder, "name": folder.name, "number": number})
-    return found
+    return [
+        {"folder": folder, "name": folder.name, "number": _lines(OutputDir(folder).results)}
+        for folder in find_folders(roots, BATCH)
+    ]
+
+
+def _lines(file: Path) -> int:
+    if not file.is_file():
+        return 0
+    with file.open("rb") as opened:
+        return sum(1 for _ in opened)
 
 
 def _batch(folder: Path, refusal: str) -> dict[str, Any]:

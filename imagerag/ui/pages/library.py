@@ -8,10 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.errors import ImageRAGError, UntrustedError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.interface_terms import as_commands
+from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.store.library.names import is_snapshot
+from imagerag.store.trust_store import is_named
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of
 
@@ -48,6 +50,20 @@ async def libraries_page(request: Request) -> Response:
                 as_commands=as_commands)  # fmt: skip
 
 
+def _check_encoder(request: Request, spec: str) -> None:
+    """See that a page names no encoder at an address or a path that the server was not started with.
+
+    Raises:
+        UntrustedError: it does.
+    """
+    named = state_of(request).rag.dependencies.user_named_specs
+    if spec and not (is_plain(spec, services=False) or spec in named or is_named(spec)):
+        raise UntrustedError(
+            f"encoder {spec} has an address or a path of its own, or is of an installed package: name it where the "
+            f"page is started (`embedder={spec}`)"
+        )
+
+
 @as_answer
 async def make_library(request: Request) -> Response:
     """Make an empty library."""
@@ -56,6 +72,7 @@ async def make_library(request: Request) -> Response:
         raise UsageError(f"there is a library {body.name!r} already")
     if body.name == BUILT_IN_LIBRARY or not body.name.strip():
         raise UsageError("give it another name")
+    _check_encoder(request, body.embedder)
     await libraries.open(body.name, embedder=body.embedder or None, create=True)
     return JSONResponse({"name": body.name, "address": address_of(body.name)}, 201)
 

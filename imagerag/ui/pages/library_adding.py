@@ -132,10 +132,10 @@ async def keep_web(request: Request) -> Response:
 
 async def _name(request: Request) -> str:
     """The library's current name; that it can be changed is checked before anything is sent."""
-    summary = await state_of(request).rag.libraries.summary(request.path_params["name"], disk=False)
-    if not can_change(summary.name):
-        raise UsageError(f"{summary.name!r} cannot be changed: snapshots and the built-in catalogue stay as they are")
-    return summary.name
+    name = request.path_params["name"]
+    if not can_change(name):
+        raise UsageError(f"{name!r} cannot be changed: snapshots and the built-in catalogue stay as they are")
+    return (await state_of(request).rag.libraries.summary(name, disk=False)).name
 
 
 def _uploads(request: Request) -> UploadTask:

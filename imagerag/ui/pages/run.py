@@ -16,7 +16,7 @@ from imagerag.ui.estimates import estimate_part
 from imagerag.ui.pages.after import after_values
 from imagerag.ui.rendering import LinkedImages, page
 from imagerag.ui.requests import as_answer, read_json, state_of
-from imagerag.ui.run_view import offers, run_view, unmatched
+from imagerag.ui.run_view import library_to_add_to, offers, run_view, unmatched
 from imagerag.ui.server_events import run_events
 from imagerag.ui.state import UiState
 
@@ -139,6 +139,7 @@ async def _values(request: Request) -> dict[str, Any]:
         "gallery": LinkedImages(library or ""),
         "offers": offers(record) if record and record.question else [],
         "unmatched": unmatched(record) if record else [],
+        "picture_library": library_to_add_to(record) if record else "",
     }
     return values | (await after_values(state, record) if record and record.outcome else {})
 

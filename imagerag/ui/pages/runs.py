@@ -3,7 +3,7 @@
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -28,7 +28,7 @@ class RunFilters(BaseModel):
     Attributes:
         standing: an outcome, or the status of a run without one.
         since: the first day; `until` is the last.
-        after: the run after which the list goes on.
+        after: the id of the run after which the list goes on, and `after_created` when that was made.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -42,6 +42,7 @@ class RunFilters(BaseModel):
     max_cost: float | None = Field(default=None, ge=0)
     favourite: bool = False
     after: str | None = None
+    after_created: AwareDatetime | None = None
 
     @classmethod
     def of(cls, request: Request) -> "RunFilters":
@@ -83,14 +84,18 @@ async def runs_page(request: Request) -> Response:
         filters = RunFilters.of(request)
     except UsageError as wrong:
         error = str(wrong)
-    entries = await rag.runs.list(SHOWN, after=filters.after, **filters.criteria)
-    follows = str(request.url.include_query_params(after=entries[-1].run_id)) if len(entries) == SHOWN else ""
+    place = (filters.after_created, filters.after) if filters.after and filters.after_created else None
+    entries = await rag.runs.list(SHOWN, after=place, **filters.criteria)
+    follows = ""
+    if len(entries) == SHOWN:
+        last = {"after": entries[-1].run_id, "after_created": entries[-1].created.isoformat()}
+        follows = str(request.url.include_query_params(**last))
     values: dict[str, Any] = {"entries": entries, "follows": follows}
     if "part" in request.query_params:
         return page(request, "runs_rows.html", **values)
     values |= {"count": await rag.runs.count(**filters.criteria), "libraries": await rag.libraries.list()}
-    shown: dict[str, Any] = {"filters": filters, "standings": STANDINGS, "error": error}
-    return page(request, "runs.html", **values, **shown)
+    values |= {"filters": filters, "standings": STANDINGS, "error": error}
+    return page(request, "runs.html", **values)
 
 
 @as_answer

@@ -34,7 +34,7 @@ function valueOf(field) {
 
 function body() {
   const values = Object.fromEntries([...form.querySelectorAll("[data-kind]")].map((one) => [one.name, valueOf(one)]));
-  return { ...values, prompt: form.prompt.value, library: libraries().join(",") || null, ...sources.body() };
+  return { ...values, prompt: form.prompt.value, library: libraries().join(","), ...sources.body() };
 }
 
 function save() {

@@ -13,7 +13,7 @@ const SHOWN = 48;
 const AT_ONCE = 3;
 const PICTURE = /\.(png|jpe?g|jfif|webp|gif|bmp|tiff?|avif|jp2|heic|heif|psd|cr2|cr3|nef|arw|dng|raf|orf|rw2|tga|ico|ppm|qoi)$/i;
 let staged = [];
-let sending = false;
+let sending = "";
 
 function stage(files) {
   const fresh = [...files].filter((file) => file.type.startsWith("image/") || PICTURE.test(file.name));
@@ -54,7 +54,7 @@ async function send() {
   const { task } = await request(`${address}/uploads`, { method: "POST", body: { files: waiting.length } });
   clear();
   const followed = show(task);
-  sending = true;
+  sending = task;
   const over = new AbortController();
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
@@ -67,13 +67,21 @@ async function send() {
     over.abort();  // it was stopped, or the server is gone: the others need not be sent
     throw error;
   } finally {
-    sending = false;
-    await request(`/library-tasks/${task}/end`, { method: "POST" }).catch(() => {});
+    sending = "";
+    await allSent(task);
   }
   await followed;
 }
 
 window.addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
+
+/** Say that no further picture comes, even from a page that is going: the server adds what it has, and waits no more. */
+function allSent(task) {
+  const token = document.querySelector("meta[name=csrf-token]").content;
+  return fetch(`/library-tasks/${task}/end`, { method: "POST", headers: { "x-csrf-token": token }, keepalive: true }).catch(() => {});
+}
+
+window.addEventListener("pagehide", () => { if (sending) allSent(sending); });
 
 /** All files of what was dropped, those in folders too. */
 async function filesOf(transfer) {

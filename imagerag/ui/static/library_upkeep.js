@@ -7,8 +7,8 @@ const root = document.getElementById("upkeep");
 const { address, name } = root.dataset;
 
 function bodyOf(form) {
-  const { keep, tag, with_bytes: withBytes } = form.elements;
-  return { ...(keep && { keep: keep.value }), ...(tag && { tag: tag.value }), ...(withBytes && { with_bytes: withBytes.checked }) };
+  const { keep, tag, threshold, with_bytes: withBytes } = form.elements;
+  return { ...(threshold?.value && { threshold: Number(threshold.value) }), ...(keep && { keep: keep.value }), ...(tag && { tag: tag.value }), ...(withBytes && { with_bytes: withBytes.checked }) };
 }
 
 root.addEventListener("submit", (event) => {

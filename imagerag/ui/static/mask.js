@@ -42,7 +42,7 @@ function choose(name) {
 
 function draw() {
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = context.strokeStyle = "#000";
+  context.fillStyle = context.strokeStyle = "#0fa894";
   context.lineCap = context.lineJoin = "round";
   for (const one of operations) apply(one);
   dialog.querySelector("[data-do=undo]").disabled = !operations.length;

@@ -14,6 +14,12 @@ async function follow(link, watch) {
   watch();
 }
 
+/** Say in the place of an image that it is gone, where it is: it may have been asked for before this script ran. */
+function say(image) {
+  if (image.nodeName !== "IMG" || !image.complete || image.naturalWidth) return;
+  image.replaceWith(Object.assign(document.createElement("span"), { className: "gone", textContent: text("image_gone") }));
+}
+
 /** Fetch what follows when its link comes near; gives a function to call when the rows were replaced. */
 export function followRows(listed) {
   const seen = new IntersectionObserver((entries) => {
@@ -21,6 +27,7 @@ export function followRows(listed) {
   }, { rootMargin: "800px" });
 
   function watch() {
+    listed.querySelectorAll("img").forEach(say);
     seen.disconnect();
     const link = listed.querySelector("[data-more]");
     if (link) seen.observe(link);
@@ -32,10 +39,7 @@ export function followRows(listed) {
     event.preventDefault();
     follow(link, watch);
   });
-  listed.addEventListener("error", ({ target }) => {
-    if (target.nodeName !== "IMG") return;
-    target.replaceWith(Object.assign(document.createElement("span"), { className: "gone", textContent: text("image_gone") }));
-  }, true);
+  listed.addEventListener("error", ({ target }) => say(target), true);
   watch();
   return watch;
 }

@@ -2,6 +2,7 @@
 import { attempt, replace, request, tell, text } from "./app.js";
 import { listenToChoice } from "./choice.js";
 import { showEstimates } from "./estimate.js";
+import { listenToPictures } from "./picture.js";
 
 const run = document.getElementById("run");
 const address = `/runs/${encodeURIComponent(run.dataset.run)}`;
@@ -106,6 +107,7 @@ run.addEventListener("click", ({ target }) => {
   if (target.id === "resume") attempt(target, () => resume({}));
 });
 listenToChoice(run, texts, resume);
+listenToPictures(run, texts, address);
 
 if (stage() !== "ended" && stage() !== "refused") follow();
 setInterval(() => { if (LIVE.includes(stage())) tick(); }, 1000);

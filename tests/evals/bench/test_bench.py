@@ -119,8 +119,8 @@ def test_the_command_prints_a_table_or_a_document(
     assert main(["--sections", "start"]) == 0
     printed = capsys.readouterr()
     quickly, slowly = printed.out.splitlines()[-2:]
-    assert " ".join(quickly.split()) == "quick 1.0 ms (1.0 to 1.0, n 3)"
-    assert " ".join(slowly.split()) == "slow 2.0 ms (2.0 to 2.0, n 1) 2.00 x quick why"
+    assert " ".join(quickly.split()) == "quick 1.0 ms (fastest 1.0, 1.0 to 1.0, n 3)"
+    assert " ".join(slowly.split()) == "slow 2.0 ms (fastest 2.0, 2.0 to 2.0, n 1) 2.00 x quick why"
     assert "measuring start" in printed.err
     assert main(["--sections", "start", "--repeats", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -70,7 +70,9 @@ async def test_a_run_is_shown_from_its_first_words_to_its_result(sketch: ServerS
         await expect(frame.locator(".credits").first).to_contain_text("licence CC0-1.0")
         await pictures(frame, 4)
         await frame.get_by_text("candidates passed over").click()
-        await expect(frame.locator("details .credits li").first).to_contain_text("below threshold (threshold")
+        passed_over = frame.locator("details .credits li").first
+        await expect(passed_over).to_contain_text("below threshold (threshold")
+        await expect(passed_over).to_contain_text("licence ")
         await accessible(browser_page)
         assert {one["origin"] for one in await host.log()} == {"null"}, "the frame has no origin"
 
@@ -128,6 +130,17 @@ async def test_a_host_that_calls_no_tools_passes_the_choice_on_as_words(place: A
         asked = f'(continue_run, run_id="{run_id}", choose=["2","1"])'
         assert message["params"]["content"][0]["text"] == f"Use the references 2, 1 for this run. {asked}"
         assert await host.log("tools/call") == []
+
+
+async def test_a_host_that_can_do_nothing_still_shows_what_to_say(place: Any, browser_page: Page) -> None:
+    async with hosting(place.make(), browser_page) as host:
+        frame = await host.open("generate_image", capabilities={})
+        await host.call("generate_image", {"prompt": "a blue star", "select": True})
+        await expect(frame.get_by_text("image not available").first).to_be_visible()
+        await frame.get_by_role("button", name="None of them").click()
+        await expect(frame.locator("#told")).to_contain_text("Use none of these references. (continue_run, run_id=")
+        asked = {one["method"] for one in await host.log() if "id" in one}
+        assert asked == {"ui/initialize"}, "nothing was asked for that the host does not do"
 
 
 async def test_other_references_and_another_seed_go_on_in_the_app(sketch: ServerState, browser_page: Page) -> None:
@@ -194,6 +207,16 @@ async def test_a_run_under_way_is_found_by_the_request_that_began_it(place: Any,
         assert (await call).structured_content["run_id"] == job.run_id
         unknown = await host.client.call_tool("run_view", {"request_id": "none of ours"})
         assert unknown.is_error
+
+
+async def test_a_result_without_its_data_is_looked_up_by_its_text(place: Any, browser_page: Page) -> None:
+    async with hosting(place.make(), browser_page) as host:
+        frame = await host.open("continue_run")
+        result = await host.client.call_tool("generate_image", {"prompt": "a boat under a blue star"})
+        text = {"type": "text", "text": getattr(result.content[0], "text", "")}
+        await host.notice("tool-result", {"content": [text]})
+        await expect(frame.locator(".badge")).to_have_text("aligned")
+        await expect(frame.locator(".strip > li")).to_have_count(2)
 
 
 async def test_words_and_colours_follow_the_host(sketch: ServerState, browser_page: Page) -> None:

@@ -1,5 +1,6 @@
 """Who announces the extension sees the app; who does not gets, byte for byte, what there was before it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -120,3 +121,20 @@ async def test_the_view_of_a_run_is_small_whatever_is_in_it(place: Any, mode: st
         assert view.structured_content["attempts"][0]["checks"][0]["met"] is False
         for wrong in ({}, {"run_id": "unknown"}, {"request_id": "7", "run_id": "some"}, {"request_id": "999"}):
             assert (await client.call_tool("run_view", wrong)).is_error
+
+
+async def test_a_run_is_found_by_its_request_in_the_session_that_began_it_alone(place: Any, connect: Any) -> None:
+    place.provider.delay_s = 0.5
+    async with place.listening() as url, connect(url) as client, connect(url) as other:
+        call = asyncio.create_task(client.call_tool("generate_image", {"prompt": "a boat"}))
+        await place.until(lambda: place.serving.handlers.jobs.active, "the run has begun")
+        (job,) = place.serving.handlers.jobs.active
+        own, foreign = [await one.call_tool("run_view", {"request_id": job.request_id}) for one in (client, other)]
+        # From 2026-07-28 on there are no sessions, and nothing tells the clients of a server apart.
+        assert own.is_error == (job.owner is None)
+        assert foreign.is_error
+        view = await client.call_tool("run_view", {"run_id": job.run_id})
+        assert (view.structured_content["live"], view.structured_content["status"]) == (True, "running")
+        await call
+        ended = await client.call_tool("run_view", {"run_id": job.run_id})
+        assert (ended.structured_content["live"], ended.structured_content["status"]) == (False, "ended")

@@ -291,6 +291,17 @@ async def test_with_an_index_as_without(library, put, planted, monkeypatch, wher
     )
 
 
+async def test_writes_leave_other_columns_in_their_indexes(library, put, monkeypatch):
+    monkeypatch.setattr(search, "INDEX_FROM", 40)
+    monkeypatch.setattr(search, "FILTERED_FROM", 1)
+    rows = [await put(colour, mark=mark) for mark, colour in enumerate(("red", "blue", "green", "white"))]
+    await library.optimize()
+    for title in ("one", "two", "three"):  # each takes the ids out of their index
+        await library.update([replace(row, title=title) for row in rows[:2]])
+        assert library._table.index_stats("width_idx").num_unindexed_rows == 0
+    assert sorted(row.title for row in await library.rows())[-2:] == ["three", "three"]
+
+
 async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_its_own_bytes(library, tmp_path):
     import io
 

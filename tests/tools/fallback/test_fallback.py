@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from imagerag.agent.calls.call_context import CallContext, in_call
 from imagerag.agent.errors import (
     AuthError,
     BackendError,
@@ -101,6 +102,57 @@ async def test_when_nobody_answers_it_is_worth_another_try_if_one_of_them_is(
     with pytest.raises(BackendError, match=r"nobody answered: .*a; then .*b") as caught:
         await draw(FallbackGenerator(members))
     assert (caught.value.retryable, caught.value.retry_after_s) == (retryable, wait)
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (QuotaError("nothing left"), "QuotaError: nothing left; it is not asked again in this run"),
+    (QuotaError("spent", retry_after_s=90), "QuotaError: spent; it is not asked again for 90 s"),
+    (RateLimitedError("too many", retry_after_s=90), "RateLimitedError: too many; it is not asked again for 90 s"),
+])  # fmt: skip
+async def test_a_member_without_quota_is_not_asked_again_in_the_run(
+    error: BackendError, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("imagerag.agent.clock.seconds", lambda: now)
+    one, other = two(error)
+    fallback = FallbackGenerator([one, other])
+    with in_call(CallContext(run_id="run-1")):
+        assert (await draw(fallback)).fallback_errors == (f"{type(error).__name__}: {error}",)
+        assert (await draw(fallback)).fallback_errors == (told,)
+        assert (len(one.calls), len(other.calls)) == (1, 2)
+        now += 91
+        again = await draw(fallback)
+        assert again.served_by == ("two:b" if error.retry_after_s is None else "one:a")
+    with in_call(CallContext(run_id="run-2")):
+        assert (await draw(fallback)).served_by == "one:a", "another run asks it"
+
+
+async def test_other_errors_and_calls_outside_of_a_run_pause_nobody() -> None:
+    for error in (BackendError("overloaded"), RateLimitedError("too many"), AuthError("no key")):
+        one, other = two(error)
+        fallback = FallbackGenerator([one, other])
+        with in_call(CallContext(run_id="run")):
+            assert [(await draw(fallback)).served_by for _ in range(2)] == ["two:b", "one:a"]
+    one, other = two(QuotaError("nothing left"))
+    fallback = FallbackGenerator([one, other])
+    assert [(await draw(fallback)).served_by for _ in range(2)] == ["two:b", "one:a"]
+
+
+async def test_where_nobody_else_is_left_a_paused_member_is_asked_again() -> None:
+    one, other = two(QuotaError("nothing left"))
+    other.enqueue(QuotaError("nothing there either"))
+    fallback = FallbackGenerator([one, other])
+    with in_call(CallContext(run_id="run")):
+        with pytest.raises(BackendError, match="nothing left; then QuotaError: nothing there either") as nobody:
+            await draw(fallback)
+        assert (nobody.value.retryable, nobody.value.sent) == (False, True)
+        assert (await draw(fallback)).served_by == "one:a", "the account may have been filled meanwhile"
+        asked = len(other.calls)
+        one.enqueue(BackendError("overloaded"))
+        with pytest.raises(BackendError, match=r"overloaded; then .* not asked again in this run") as busy:
+            await draw(fallback)
+        assert busy.value.retryable
+        assert len(other.calls) == asked
 
 
 async def test_references_are_put_into_words_for_the_one_that_draws() -> None:
@@ -200,7 +252,6 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     one, other = servers
     one.enqueue("images.generate", Fault("quota"))
-    one.enqueue("images.edit", Fault("error_503"))
     other.enqueue("images.generate", MockResponse(images=(tiny_png("draft"),)))
     other.enqueue("images.edit", MockResponse(images=(tiny_png("better"),)))
     spec = f"openai:gpt-image-2@{one.base_url},openai:other@{other.base_url}"
@@ -219,7 +270,8 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     drawings = [call for call in record.call_log if call.role == "generate"]
     assert [call.backend for call in drawings] == [f"openai:other@{other.base_url}"] * 2
     assert drawings[0].note.startswith("QuotaError: openai:gpt-image-2@")
-    assert "503" in drawings[1].note or "overload" in drawings[1].note
+    assert "not asked again in this run" in drawings[1].note
+    assert one.count("images.edit") == 0
     judged = [call for call in record.call_log if call.role != "generate"]
     assert {call.backend for call in judged} == {f"openai:vlm@{other.base_url}"}
     assert all("openai:down@http://127.0.0.1:9/v1" in call.note for call in judged)

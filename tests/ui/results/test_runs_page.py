@@ -25,13 +25,9 @@ async def test_two_hundred_runs_are_listed_as_they_are_scrolled_to(browser_page:
     assert shown >= LISTED
     assert await cards.count() < shown
     assert await serious_findings(browser_page) == []
-    for _ in range(8):
-        await browser_page.mouse.wheel(0, 20_000)
-        if not await browser_page.locator("[data-more]").count():
-            break
-        await browser_page.wait_for_function(
-            "n => document.querySelectorAll('.card').length > n", arg=await cards.count()
-        )
+    await browser_page.wait_for_function(
+        "() => { scrollTo(0, document.body.scrollHeight); return !document.querySelector('[data-more]'); }"
+    )
     await expect(cards).to_have_count(shown)
     # Images are loaded as they are scrolled to, each a small one.
     loaded = await browser_page.evaluate(
@@ -56,10 +52,9 @@ async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, resu
 
 async def test_two_picked_runs_are_compared(browser_page: Page, results: Results) -> None:
     await browser_page.goto(f"{results.address}/runs?text=crescent")
-    boxes = browser_page.locator(".pick input")
-    await boxes.nth(0).check()
+    await browser_page.locator("[data-run=first] .pick input").check()
     assert await browser_page.get_by_role("button", name="Compare").is_disabled()
-    await boxes.nth(1).check()
+    await browser_page.locator("[data-run=second] .pick input").check()
     await browser_page.get_by_role("button", name="Compare").click()
     await expect(browser_page.locator("#viewer")).to_be_visible()
     assert "compare?a=first&b=second" in browser_page.url

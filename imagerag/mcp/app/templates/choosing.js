@@ -11,7 +11,7 @@ function offers(list, threshold, box) {
     const known = typeof one.similarity === "number";
     return el("li", { className: below ? "below" : "used" }, el("label", {},
       el("span", { className: "tick" }, box(one), say("number", { n: one.number })),
-      figure(one.uri, nameOf(one)),
+      figure(one.uri, altOf(one)),
       el("strong", { dir: "auto" }, nameOf(one)),
       one.concept ? el("small", {}, say("stands_for", { concept: one.concept })) : null,
       known ? el("div", { className: "score" }, line, el("span", { className: "number" }, cosine(one.similarity))) : null,
@@ -144,6 +144,7 @@ async function proceed(tool, given) {
   state.tool = tool;
   state.runId = data.run_id;
   state.key = "";
+  state.looks = 0;
   state.after = report;
   busy(true);
   put("status", say("drawing"));

@@ -76,6 +76,7 @@ function site(address) {
 }
 
 const nameOf = (one) => one.title || one.caption || one.uri.slice(0, 20);
+const altOf = (one) => one.caption || nameOf(one);
 const creditOf = (one) => [one.author, one.licence ? say("licence", { licence: one.licence }) : say("no_licence")].filter(Boolean).join(", ");
 const pageOf = (one) => one.page || (/^https?:\/\//i.test(one.source || "") ? one.source : "");
 const told = (text) => put("told", text);

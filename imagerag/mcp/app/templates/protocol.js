@@ -2,10 +2,10 @@
 // The app talks to its host alone, by JSON-RPC in messages of the window (MCP Apps, 2026-01-26). Foreign text goes into
 // text nodes and attributes that hold no code.
 
-const VERSION = "2026-01-26", POLL_MS = 1000, MISSES = 5, SMALL = 320, LARGE = 1024;
+const VERSION = "2026-01-26", POLL_MS = 1000, LONGEST_PAUSE_MS = 4000, MISSES = 5, SMALL = 320, LARGE = 1024;
 const TEXTS = JSON.parse(document.getElementById("texts").textContent);
 const host = window.parent;
-const state = { capabilities: {}, tool: "", runId: "", requestId: undefined, polls: 0, misses: 0, timer: 0, over: false };
+const state = { capabilities: {}, tool: "", runId: "", requestId: undefined, polls: 0, misses: 0, looks: 0, timer: 0, over: false };
 let words = TEXTS.en;
 
 // The protocol.

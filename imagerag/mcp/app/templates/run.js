@@ -66,8 +66,14 @@ async function look() {
     if (!view.live) state.after?.(view);
   }
   state.misses = shown ? 0 : state.misses + 1;
-  if (shown ? view.live : !state.runId && state.misses < MISSES) state.timer = setTimeout(look, POLL_MS);
+  if (shown ? view.live : !state.runId && state.misses < MISSES) state.timer = setTimeout(look, pause());
   return shown;
+}
+
+// One second at first, and longer for runs that take minutes: each look is a call that the host passes on.
+function pause() {
+  state.looks += 1;
+  return Math.min(LONGEST_PAUSE_MS, POLL_MS * (1 + state.looks / 20));
 }
 
 function run(view) {
@@ -146,9 +152,9 @@ function attempts(view) {
 
 function credit(one) {
   const similarity = typeof one.similarity === "number" ? `${say("similarity")} ${cosine(one.similarity)}` : "";
-  return el("li", {}, picture(one.uri, nameOf(one)), el("div", {}, el("strong", { dir: "auto" }, nameOf(one)),
+  return el("li", {}, picture(one.uri, altOf(one)), el("div", {}, el("strong", { dir: "auto" }, nameOf(one)),
     el("small", {}, [one.concept ? say("stands_for", { concept: one.concept }) : "", similarity].filter(Boolean).join(" · ")),
-    el("small", {}, one.role === "reference" ? creditOf(one) : say("own_image")), link(pageOf(one))));
+    el("small", {}, ["subject", "edit"].includes(one.role) ? say("own_image") : creditOf(one)), link(pageOf(one))));
 }
 
 function references(view) {

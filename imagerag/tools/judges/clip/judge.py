@@ -252,13 +252,15 @@ class ClipJudge:
     ) -> list[RegionScore]:
         """One score per requirement: present, absent, or comparing."""
         parts = self._parts(prompt, requirements)
-        negates = bool(split_feedback(prompt)[1]) or _edits(sent_images)
+        negates = _edits(sent_images) or any(one.kind == "feedback" for one in requirements)
         visible = [part for each in parts for part in each if part.image is None]
         scores = iter(await self._present_or_absent(image, visible, negates=negates))
         compare = [one for one in requirements if one.image is not None]
         against = iter(await compared(self._comparisons, prompt, image, sent_images, compare))
         return [
-            next(against) if one.image is not None else joined(one.text, [next(scores) for _ in each])
+            next(against if one.image is not None else scores)
+            if each == (one,)
+            else joined(one.text, [next(scores) for _ in each])
             for one, each in zip(requirements, parts, strict=True)
         ]
 

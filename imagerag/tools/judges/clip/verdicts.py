@@ -44,8 +44,6 @@ def joined(text: str, parts: Sequence[RegionScore]) -> RegionScore:
         )
     unmet = [part for part in parts if not part.met]
     least = min(unmet or parts, key=lambda part: part.similarity)
-    if all(part.text == text for part in parts):
-        return least
     return replace(
         least,
         text=text,

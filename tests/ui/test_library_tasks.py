@@ -1,0 +1,209 @@
+"""Work on libraries that belongs to the server: progress, stopping, limits, and images that are sent meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.errors import LibraryError, UsageError
+from imagerag.files.access_policy import InputPolicy
+from imagerag.http_server.access import HttpOptions
+from imagerag.store.library.indexing.uploads import UploadedImage, Uploads
+from imagerag.ui import uploads
+from imagerag.ui.app import make_app
+from imagerag.ui.guard import CSRF_HEADER, csrf_token
+from imagerag.ui.library_tasks import LibraryTask, LibraryTasks
+from imagerag.ui.state import UiState
+from imagerag.ui.uploads import UploadTask
+
+
+class Libraries:
+    """Takes images, a batch at a time, when it may."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    @property
+    def names(self) -> list[str]:
+        """Of all images, in their order."""
+        return [name for batch in self.batches for name in batch]
+
+    async def add_images(self, images: list[UploadedImage], *, library: str, settle: bool = True) -> Uploads:
+        await self.may_go_on.wait()
+        self.batches.append([one.name for one in images])
+        return Uploads(new=len(images), skipped=[(one.name, "bad") for one in images if one.name == "bad"])
+
+
+class Rag:
+    def __init__(self) -> None:
+        self.libraries = Libraries()
+
+
+def image(name: str, size: int = 10) -> UploadedImage:
+    return UploadedImage(data=bytes(size), name=name)
+
+
+async def begun(rag: Rag, **options: Any) -> tuple[UploadTask, LibraryTasks]:
+    tasks, task = LibraryTasks(), UploadTask(kind="upload", library="mine", of=3, **options)
+    tasks.start(task, lambda _: task.add_all(rag))  # type: ignore[arg-type]
+    return task, tasks
+
+
+async def ended(task: LibraryTask) -> None:
+    async for _ in task.follow(beat_s=10):
+        pass
+
+
+async def test_what_was_sent_is_added_to_the_end_and_settled_once() -> None:
+    rag = Rag()
+    task, _ = await begun(rag)
+    for name in ("a", "bad", "c"):
+        await task.put(image(name))
+    await task.end()
+    await ended(task)
+    assert rag.libraries.names == ["a", "bad", "c"]
+    assert rag.libraries.batches[-1] == []
+    assert (task.done, task.of, task.result, task.skipped, task.error) == (3, 3, 3, [("bad", "bad")], "")
+    with pytest.raises(UsageError, match="stopped"):
+        await task.put(image("late"))
+
+
+async def test_a_page_that_is_gone_ends_it_with_what_has_come() -> None:
+    rag = Rag()
+    task, _ = await begun(rag, idle_s=0.01)
+    await task.put(image("a"))
+    await ended(task)
+    assert (rag.libraries.names, task.stopped) == (["a"], True)
+
+
+async def test_no_more_waits_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "WAITING_BYTES", 100)
+    rag = Rag()
+    rag.libraries.may_go_on.clear()
+    task, _ = await begun(rag)
+    await task.put(image("first", 200))
+    await asyncio.sleep(0)  # the first batch is taken
+    await task.put(image("second", 200))
+    third = asyncio.create_task(task.put(image("third", 200)))
+    done, _ = await asyncio.wait([third], timeout=0.05)
+    assert not done
+    rag.libraries.may_go_on.set()
+    await third
+    await task.end()
+    await ended(task)
+    assert rag.libraries.names == ["first", "second", "third"]
+
+
+async def test_stopping_drops_what_waits_and_refuses_the_rest() -> None:
+    rag = Rag()
+    rag.libraries.may_go_on.clear()
+    task, _ = await begun(rag)
+    await task.put(image("a"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await task.put(image("b"))
+    task.stop()
+    rag.libraries.may_go_on.set()
+    await ended(task)
+    assert rag.libraries.names == ["a"]
+    with pytest.raises(UsageError):
+        await task.put(image("c"))
+
+
+async def _wait(_: LibraryTask) -> None:
+    await asyncio.Event().wait()
+
+
+async def _fail(_: LibraryTask) -> None:
+    raise LibraryError("it is empty: `library=NAME`")
+
+
+async def _break(_: LibraryTask) -> None:
+    raise RuntimeError("secret")
+
+
+@pytest.mark.parametrize(("work", "error"), [(_fail, "--library NAME"), (_break, "the server failed (RuntimeError)")])
+async def test_what_goes_wrong_is_told(work: Callable[[LibraryTask], Awaitable[None]], error: str) -> None:
+    task = LibraryTasks().start(LibraryTask(kind="check", library="mine"), work)
+    await ended(task)
+    assert error in task.error
+    assert "secret" not in task.error
+
+
+async def test_a_few_at_a_time_and_none_after_the_end() -> None:
+    tasks = LibraryTasks()
+    running = [tasks.start(LibraryTask(kind="check", library="mine"), _wait) for _ in range(4)]
+    with pytest.raises(UsageError, match="under way"):
+        tasks.start(LibraryTask(kind="check", library="mine"), _wait)
+    running[0].stop()
+    await ended(running[0])
+    assert running[0].stopped
+    tasks.forget(running[1].task_id)  # still under way
+    assert len(tasks.of_library("mine")) == 4
+    tasks.forget(running[0].task_id)
+    assert len(tasks.of_library("mine")) == 3
+    await tasks.close()
+    assert all(one.ended for one in running)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/library/nothing/tasks/check", {}, 404),
+        ("/library/mine/tasks/unknown", {}, 404),
+        ("/library/mine/tasks/check", {"shell": "rm"}, 400),
+        ("/library/mine/uploads", {"files": 0}, 400),
+        ("/library/mine/index", {"path": "/etc"}, 400),
+        ("/library/mine/remove", {}, 400),
+        ("/library/mine/remove", {"ids": ["' or 1=1"]}, 400),
+        ("/library/sketch/uploads", {"files": 1}, 400),
+        ("/library/mine/delete", {"name": "other"}, 400),
+        ("/library-tasks/none/stop", {}, 400),
+        ("/library", {"name": "mine"}, 400),
+        ("/library", {"name": "../x"}, 400),
+        ("/library", {"name": "other", "embedder": "open_clip:/etc/model"}, 400),
+        ("/library", {"name": "other", "embedder": "openai:clip@http://127.0.0.1:9/v1"}, 400),
+    ],
+)
+async def test_what_cannot_be_is_refused(tmp_path: Path, path: str, body: dict[str, Any], status: int) -> None:
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path), http=HttpOptions())
+    await state.rag.libraries.open("mine", create=True)
+    transport = httpx.ASGITransport(make_app(state))
+    headers = {CSRF_HEADER: csrf_token(state)}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+        answer = await client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    assert await state.rag.libraries.list() in (["mine"], ["mine", "sketch"])
+
+
+@pytest.mark.parametrize("name", ["web:openverse", "mine,web:openverse", "package:library", "mine' or 1", "nothing"])
+async def test_only_libraries_of_the_home_are_shown_and_searched(tmp_path: Path, name: str) -> None:
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path), http=HttpOptions())
+    await state.rag.libraries.open("mine", create=True)
+    transport = httpx.ASGITransport(make_app(state))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+        for path in ("", "/part", "/found?q=red", "/keys", "/upkeep", f"/images/{'0' * 64}"):
+            answer = await client.get(f"/library/{quote(name)}{path}")
+            assert answer.status_code in (400, 404), (path, answer.text)
+
+
+async def test_folders_of_the_server_are_those_below_its_roots(tmp_path: Path) -> None:
+    (tmp_path / "root" / "b" / ".hidden").mkdir(parents=True)
+    (tmp_path / "root" / "A").mkdir()
+    (tmp_path / "root" / "out").symlink_to(tmp_path)
+    root = (tmp_path / "root").resolve()
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"), inputs=InputPolicy.of([root]))
+    transport = httpx.ASGITransport(make_app(state))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+        for path, names in {"": [str(root)], str(root): ["A", "b"], f"{root}/b": []}.items():
+            folders = (await client.get("/library-folders", params={"path": path})).json()["folders"]
+            assert [one["name"] for one in folders] == names
+        for path in (str(tmp_path), "..", f"{root}/out", "/etc", f"{root}/nothing"):
+            assert (await client.get("/library-folders", params={"path": path})).status_code == 400
