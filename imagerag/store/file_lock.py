@@ -50,7 +50,8 @@ async def run_lock_off_loop(path: Path, run_id: str) -> AsyncIterator[None]:
 
     It is taken in the loop: a task that is cancelled while a thread took it would never release it.
     """
-    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    with storage_errors(path, "cannot write"):
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     with ExitStack() as held:
         held.enter_context(run_lock(path, run_id))
         try:
