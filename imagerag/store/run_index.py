@@ -116,7 +116,6 @@ class RunIndex:
         """
         if created is not None:
             await self._forget(run_id, before=created)
-        since: dict[str, Any] = {} if created is None else {"created": created}
         entry = RunEntry(
             run_id=run_id,
             prompt=prompt,
