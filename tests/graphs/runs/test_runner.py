@@ -315,7 +315,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancel
 
 async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled(stage, monkeypatch):
     runs = stage.runner.dependencies.runs
-    written, begun, opened = run_list._upsert, threading.Event(), threading.Event()
+    written, begun, opened = run_list.upsert_row, threading.Event(), threading.Event()
 
     def slow(connection: Any, entry: Any) -> None:
         if entry.status == "running":
@@ -323,7 +323,7 @@ async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled
             opened.wait(30)
         written(connection, entry)
 
-    monkeypatch.setattr(run_list, "_upsert", slow)
+    monkeypatch.setattr(run_list, "upsert_row", slow)
     task = asyncio.create_task(last(stage.runner.start("a heart", setup(), run_id="early")))
     await asyncio.to_thread(begun.wait, 30)
     task.cancel()
