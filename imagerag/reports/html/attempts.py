@@ -24,7 +24,7 @@ def card_title(attempt: Attempt) -> str:
 def reference_name(reference: UsedReference) -> str:
     """The name of a reference."""
     if reference.role != "reference":
-        return reference.concept or "your own image"
+        return reference.concept or reference.title or "your own image"
     return reference.concept or reference.title
 
 
