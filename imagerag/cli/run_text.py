@@ -105,11 +105,8 @@ def _page_lines(images: Sequence[UsedReference | Candidate], *, indent: int) -> 
 
 def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
-    name = (
-        reference.concept or reference.title or "your image"
-        if own
-        else image_name(reference.title, reference.image.sha256)
-    )
+    title = reference.concept or reference.title or "your image"
+    name = title if own else image_name(reference.title, reference.image.sha256)
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
     whose = _OWNERS.get(reference.selected_by, "the library's")
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"

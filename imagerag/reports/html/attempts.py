@@ -25,7 +25,7 @@ def card_title(attempt: Attempt, t: Texts) -> str:
 def reference_name(reference: UsedReference, t: Texts) -> str:
     """The name of a reference."""
     if reference.role != "reference":
-        return reference.concept or t("attempt.own_image")
+        return reference.concept or reference.title or t("attempt.own_image")
     return reference.concept or reference.title
 
 
