@@ -249,8 +249,6 @@ class LibraryMaintenance(LibraryMigration):
     async def optimize(self, library: str | None = None) -> "tuple[DiskUse, DiskUse]":
         """Join small fragments, extend the indexes and remove what no longer counts: disk use before and after.
 
-        A library of an earlier version gets the columns that it lacks, so that filters compare numbers and dates.
-
         Raises:
             UnknownLibraryError: there is none of that name.
             StorageError: there is no room for it; the library stays as it was.
@@ -259,7 +257,7 @@ class LibraryMaintenance(LibraryMigration):
 
         opened = await self.open(library)
         before = await asyncio.to_thread(disk_use, opened.folder)
-        await opened.table.prepare()
+        await opened.table.prepare()  # columns for numbers and dates, which a library of an earlier version lacks
         await opened.optimize()
         return before, await asyncio.to_thread(disk_use, opened.folder)
 
