@@ -29,7 +29,11 @@ CREATE TABLE IF NOT EXISTS removals (
 
 def stamp(moment: datetime) -> str:
     """Format a time for storage: in UTC and of fixed width, so that times sort as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        moment = moment.astimezone(UTC)
+    except (OverflowError, ValueError):  # the first or the last day that there is, somewhere east or west of UTC
+        moment = (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 class RunRemoval(FrozenModel):

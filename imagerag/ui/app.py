@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from imagerag.http_server.access import CloseOnUnreadBody
@@ -31,6 +31,7 @@ from imagerag.ui.pages import (
     runs,
 )
 from imagerag.ui.rendering import page, static_file
+from imagerag.ui.requests import texts_of, wants_page
 from imagerag.ui.state import UiState
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def make_app(state: UiState) -> "ASGIApp":
 
     app = Starlette(
         routes=[*(route for module in PAGES for route in module.ROUTES), Route("/static/{name}", get_static)],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _refused, Exception: _failed},
         lifespan=lifespan,
     )
     app.state.ui = state
@@ -75,3 +76,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     # Starlette's own messages are the names of status codes.
     message = error.detail if isinstance(error, HTTPException) and error.__cause__ is not None else ""
     return page(request, "refused.html", status=status, code=status, message=message)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """The answer to what nobody foresaw; the log has the rest of it."""
+    message = texts_of(request)("refused.failed", error=type(error).__name__)
+    if wants_page(request):
+        return page(request, "refused.html", status=500, code=500, message=message)
+    return JSONResponse({"error": type(error).__name__, "message": message}, 500)

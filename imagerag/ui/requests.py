@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError, UnknownRunError, UsageError
 from imagerag.formatting.messages import invalid
+from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.texts import Texts, accepted_language, languages, texts
 from imagerag.ui.page_terms import page_terms
 from imagerag.ui.state import UiState
@@ -46,7 +47,7 @@ async def read_body(request: Request, most: int = MAX_JSON) -> bytes:
     async for chunk in request.stream():
         data += chunk
         if len(data) > most:
-            raise UsageError(f"at most {most // 1_000_000} MB are read")
+            raise UsageError(f"at most {size_of_bytes(most)} are read")
     return bytes(data)
 
 
@@ -62,6 +63,17 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         raise UsageError(invalid(error)) from error
 
 
+def number_of(text: str, most: int) -> int:
+    """A whole number of an address, `most` where it is larger.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not text.isdecimal() or len(text) > 10:
+        raise UsageError(f"{text[:20]!r} is no number")
+    return min(int(text), most)
+
+
 def as_answer(handler: Handler) -> Handler:
     """Answer errors of the user, 400, or 404 for what there is not: as a page to a person who follows a link, else as
     JSON, `{"error": …, "message": …}`."""
@@ -72,11 +84,16 @@ def as_answer(handler: Handler) -> Handler:
             return await handler(request)
         except ImageRAGError as error:
             message = page_terms(texts_of(request), str(error))
-            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            if wants_page(request):
                 raise HTTPException(status_of(error), message) from error
             return JSONResponse({"error": type(error).__name__, "message": message}, status_of(error))
 
     return answering
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person follows a link, and not a script."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 def status_of(error: ImageRAGError) -> int:

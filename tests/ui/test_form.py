@@ -64,6 +64,10 @@ async def test_a_dropped_image_is_a_subject_or_edited_where_a_mask_says_so(
     )
     cards = browser_page.locator(".source")
     await expect(cards).to_have_count(2)
+    broken = [{"name": f"{name}.png", "mimeType": "image/png", "buffer": b"nothing"} for name in ("first", "second")]
+    await browser_page.locator("#files").set_input_files(broken)
+    for name in ("first.png: not an image", "second.png: not an image"):
+        await expect(browser_page.locator("#status")).to_contain_text(name)
     await cards.nth(0).get_by_label("Name in the prompt").fill("my cup")
     await cards.nth(1).get_by_role("button", name="Remove").click()
     await expect(cards).to_have_count(1)

@@ -124,7 +124,7 @@ async def test_files_outside_of_the_roots_and_addresses_are_not_read(
 
 
 async def test_bodies_and_runs_under_way_are_limited(state: UiState) -> None:
-    assert (await client(state).post("/runs", content=b" " * 2_000_000)).json()["message"] == "at most 1 MB are read"
+    assert (await client(state).post("/runs", content=b" " * 2_000_000)).json()["message"] == "at most 1.0 MB are read"
     assert (await client(state).post("/images", content=b"no image")).status_code == 400
     whole = io.BytesIO()
     Image.new("RGB", (20, 10)).save(whole, "PNG")
@@ -147,3 +147,33 @@ async def test_a_run_that_is_not_made_here_is_not_stopped_here(state: UiState) -
     record = await state.rag.generate("a red circle", max_rounds=0)
     answer = await client(state).post(f"/runs/{record.run_id}/stop")
     assert (answer.status_code, "another process" in answer.json()["message"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/runs?until=9999-12-31",
+        "/runs?since=0001-01-01",
+        "/runs?after=x&after_created=0001-01-01T00:00:00%2B14:00",
+        "/runs?after=x&after_created=9999-12-31T23:59:59-14:00",
+        f"/batches?part=1&folder={{home}}&first={'9' * 30}",
+        f"/batches?folder={{home}}&first={'9' * 5000}",
+    ],
+)
+async def test_numbers_and_days_at_the_edge_are_no_failure_of_the_server(state: UiState, address: str) -> None:
+    answer = await client(state).get(address.format(home=state.rag.dependencies.home.root))
+    assert answer.status_code in (200, 400), answer.text
+
+
+async def test_what_nobody_foresaw_is_answered_and_said(state: UiState, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise KeyError("nobody foresaw it")
+
+    monkeypatch.setattr(type(state.rag.runs), "list", broken)
+    transport = httpx.ASGITransport(make_app(state), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as browser:
+        script = await browser.get("/runs")
+        person = await browser.get("/runs", headers={"accept": "text/html", "accept-language": "de"})
+    assert (script.status_code, person.status_code) == (500, 500)
+    assert script.json()["message"] == "The server failed (KeyError); its log says more."
+    assert "Der Server ist gescheitert (KeyError)" in person.text

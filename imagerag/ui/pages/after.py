@@ -82,9 +82,8 @@ async def find_references(request: Request) -> Response:
     if not library:
         raise UsageError(texts_of(request)("after.no_library"))
     hits = await state_of(request).rag.libraries.search(text, library=library, k=FOUND)
-    return _part(
-        request, record, "after_choices.html", candidates=list(hits), kept=[], picks=request.query_params["picks"]
-    )
+    picks = request.query_params.get("picks", "")
+    return _part(request, record, "after_choices.html", candidates=list(hits), kept=[], picks=picks)
 
 
 @as_answer

@@ -18,7 +18,7 @@ from imagerag.files.result_folders import find_folders, resolve_below
 from imagerag.formatting import labels
 from imagerag.ui.pages.images import reduced_answer
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import as_answer, state_of, texts_of
+from imagerag.ui.requests import as_answer, number_of, state_of, texts_of
 from imagerag.ui.state import UiState
 
 SHOWN: Final = 60
@@ -39,7 +39,7 @@ async def batches_page(request: Request) -> Response:
         found = await asyncio.to_thread(_batches, roots)
         return page(request, "batches.html", found=found, roots=roots, kind="batches")
     folder = await asyncio.to_thread(resolve_below, roots, query["folder"])
-    first = int(query.get("first", "0")) if query.get("first", "0").isdecimal() else 0
+    first = number_of(query.get("first", "0"), 10**9)
     if "part" in query:
         return page(request, "batch_rows.html", **await asyncio.to_thread(_rows, folder, request, first))
     values = await asyncio.to_thread(_batch, folder, texts_of(request)("batches.no_batch"))

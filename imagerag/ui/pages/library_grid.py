@@ -17,7 +17,7 @@ from imagerag.store.library.browsing import COLUMN_OF
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import as_answer, state_of
+from imagerag.ui.requests import as_answer, number_of, state_of
 
 if TYPE_CHECKING:
     from imagerag.client.search_results import Hits
@@ -42,8 +42,8 @@ async def images_part(request: Request) -> Response:
         name,
         filter=wanted,
         order=order,
-        offset=_number(query.get("offset", "0"), 10**9),
-        limit=_number(query.get("limit", "60"), MOST) or 1,
+        offset=number_of(query.get("offset", "0"), 10**9),
+        limit=number_of(query.get("limit", "60"), MOST) or 1,
     )
     await state.thumbnails.load(state.rag, shown.library, [one.id for one in shown.records])
     why = await state.rag.libraries.no_match(name, wanted) if wanted and not shown.total else ""
@@ -60,7 +60,7 @@ async def found_part(request: Request) -> Response:
     name = (await state.rag.libraries.summary(request.path_params["name"], disk=False)).name
     text, image = query.get("q", "").strip() or None, query.get("image", "")
     data = await _image(request, name, image) if image else None
-    k = _number(query.get("k", str(FOUND)), MOST) or FOUND
+    k = number_of(query.get("k", str(FOUND)), MOST) or FOUND
     hits = await state.rag.libraries.search(
         text, image=data, library=name, k=k, filter=query.get("filter", "").strip() or None,
         hybrid="hybrid" in query and text is not None,
@@ -115,12 +115,6 @@ async def _image(request: Request, library: str, sha256: str) -> bytes:
         if sha256 not in small:
             raise
         return small[sha256]
-
-
-def _number(text: str, most: int) -> int:
-    if not text.isdecimal() or len(text) > 10:
-        raise UsageError(f"{text[:20]!r} is no number")
-    return min(int(text), most)
 
 
 ROUTES: Final = [

@@ -1,6 +1,6 @@
 """`/runs`: the list of runs, with filters; and the removal of several at once."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -67,7 +67,7 @@ class RunFilters(BaseModel):
         if self.since:
             criteria["since"] = datetime.combine(self.since, time())
         if self.until:
-            criteria["until"] = datetime.combine(self.until + timedelta(days=1), time())
+            criteria["until"] = datetime.combine(self.until, time.max)
         return criteria
 
 

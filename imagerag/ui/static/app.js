@@ -13,18 +13,23 @@ export function tell(message, tone = "calm") {
   status.textContent = message;
   status.className = tone;
   status.hidden = !message;
+  if (status.matches(":popover-open")) status.hidePopover();
+  if (message) status.showPopover();  // above a dialog that is open
   clearTimeout(tell.timer);
   if (tone !== "bad") tell.timer = setTimeout(() => { status.hidden = true; }, 4000);
 }
 
 /** Ask the server. A body that is no file goes as JSON. Resolves to the JSON or the text of the answer; throws an
- * Error with the server's message. */
+ * Error with the server's message, a TypeError where there is no answer. */
 export async function request(address, { method = "GET", body, signal } = {}) {
   const isFile = body instanceof Blob;
   const headers = {};
   if (method !== "GET") headers["x-csrf-token"] = document.querySelector("meta[name=csrf-token]").content;
   if (body !== undefined && !isFile) headers["content-type"] = "application/json";
-  const answer = await fetch(address, { method, headers, body: body === undefined || isFile ? body : JSON.stringify(body), signal });
+  const sent = body === undefined || isFile ? body : JSON.stringify(body);
+  const answer = await fetch(address, { method, headers, body: sent, signal }).catch((error) => {
+    throw error instanceof TypeError ? new TypeError(text("no_answer")) : error;  // the browser's words are English
+  });
   const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
   const content = isJson ? await answer.json() : await answer.text();
   if (!answer.ok) throw new Error(isJson ? content.message : `${answer.status}`);
@@ -44,9 +49,14 @@ export async function attempt(button, work) {
   }
 }
 
-/** Keep an image; resolves to `{sha256, width, height, media_type, address}`. */
-export function upload(file) {
-  return request("/images", { method: "POST", body: file });
+/** Keep an image; resolves to `{sha256, width, height, media_type, address}`. What goes wrong names the file. */
+export async function upload(file) {
+  try {
+    return await request("/images", { method: "POST", body: file });
+  } catch (error) {
+    if (file.name) error.message = `${file.name}: ${error.message}`;
+    throw error;
+  }
 }
 
 /** Make the children of an element those of some HTML, and leave alone what is the same: open details, focus, images. */

@@ -76,7 +76,7 @@ function removeButton(total) {
     if (!sure) return;
     const done = await request(`${address}/remove`, { method: "POST", body: { filter } });
     tell(text("removed", { n: done.images }));
-    await browse();
+    document.dispatchEvent(new CustomEvent("library-changed"));
   }));
   return button;
 }

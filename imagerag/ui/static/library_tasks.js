@@ -23,6 +23,13 @@ export async function show(task) {
   await follow(box);
 }
 
+/** Show in the head of the page what the library is now. */
+async function refreshHead() {
+  const head = document.querySelector(".library-head");
+  const fresh = new DOMParser().parseFromString(await request(location.pathname), "text/html").querySelector(".library-head");
+  if (fresh) replace(head, fresh.innerHTML);
+}
+
 async function refresh(box) {
   try {
     replace(box, await request(`/library-tasks/${box.dataset.task}`));
@@ -91,3 +98,7 @@ panel.addEventListener("submit", (event) => {
 });
 
 panel.querySelectorAll("[data-task]").forEach(follow);
+document.addEventListener("library-changed", () => refreshHead().catch(() => {}));  // the page's other parts say what is wrong
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") refreshHead().catch(() => {});
+});

@@ -1,5 +1,5 @@
 // The images that a person hands in: dropped, pasted, chosen or picked; what each is for, its name and its mask.
-import { attempt, request, upload } from "./app.js";
+import { attempt, request, tell, text, upload } from "./app.js";
 import { paintMask } from "./mask.js";
 import { pick } from "./picker.js";
 
@@ -44,14 +44,23 @@ export class Sources {
   }
 
   async take(files) {
+    const failed = [];
     for (const file of files) {
-      await attempt(null, async () => this.add({ ...await upload(file), title: file.name }));
+      try {
+        this.add({ ...await upload(file), title: file.name });
+      } catch (error) {
+        failed.push(error.message);
+      }
     }
+    if (failed.length) tell(text("failed", { message: failed.join("; ") }), "bad");
   }
 
   add(image) {
-    if (this.images.length >= this.most) return;
     if (this.images.some((one) => one.sha256 === image.sha256 && one.library === (image.library ?? ""))) return;
+    if (this.images.length >= this.most) {
+      tell(this.texts.no_more_images.replace("{most}", this.most), "bad");
+      return;
+    }
     this.images.push({ use: "subject", name: "", library: "", ...image });
     this.show();
     this.changed();
