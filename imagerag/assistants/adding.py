@@ -87,12 +87,13 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
     data = await images.read(request.image, name)
     image = await in_thread(inspect, data)
     (known, *_) = [*await opened.rows([image.sha256]), None]
+    licence = request.licence or (known.licence if known else "")
     lines = [
         f"Add this image to the library {quoted(opened.name, 60)}?",
         f"{quoted(request.image, 200)}, {image.width}x{image.height}",
         f"Caption: {quoted(request.caption, _WHOLE)}" if request.caption else "",
         f"Tags: {listed(request.tags, _WHOLE, most=len(request.tags))}" if request.tags else "",
-        f"Licence: {quoted(request.licence, _WHOLE)}" if request.licence else "Licence: not known",
+        f"Licence: {quoted(licence, _WHOLE)}" if licence else "Licence: not known",
         f"Author: {quoted(request.author, _WHOLE)}" if request.author else "",
         f"It is in the library already, with the caption {quoted(known.caption, 300)}; what is said here replaces that."
         if known
@@ -132,13 +133,14 @@ async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> Too
         )
     images.remember([image.sha256], addition.library)
     report = AddedReport(added=True, new=bool(uploads.new), library=library, image=ReportedImage.of(image))
-    if request.caption:
-        search = SearchReferences(query=request.caption, library=addition.library, k=MAX_HITS)
-        found, _ = await search_library(rag, images, search)
+    (caption, *_) = [*(row.caption for row in uploads.records), ""]
+    if caption:
+        search = SearchReferences.model_construct(library=addition.library, k=MAX_HITS)  # no query: it has a syntax
+        found, _ = await search_library(rag, images, search, caption)
         hit = next((one for one in found.hits if one.uri == report.image.uri), None)
         place = {"rank": hit.number, "similarity": hit.similarity, "accepted": hit.accepted} if hit else {}
         report = report.model_copy(update={"threshold": found.threshold, **place})
-    return ToolResult(text=_added(report, request), data=report.model_dump(mode="json"), images=(image,))
+    return ToolResult(text=_added(report, caption), data=report.model_dump(mode="json"), images=(image,))
 
 
 def declined(addition: Addition) -> ToolResult:
@@ -183,10 +185,10 @@ async def _file_of(images: "ImageLookup", addition: Addition) -> str:
     return path or "FILE"
 
 
-def _added(report: AddedReport, request: AddImage) -> str:
+def _added(report: AddedReport, caption: str) -> str:
     what = "Added" if report.new else "Changed, as the library held it already"
     lines = [f"{what}: {report.image.uri} in library {quoted(report.library, 60)}."]
-    if not request.caption:
+    if not caption:
         lines.append("It has no caption: runs find it by what it shows alone.")
     elif report.rank is None or report.similarity is None:
         lines.append(f"A search for its caption does not have it among the first {MAX_HITS}: say what it shows.")

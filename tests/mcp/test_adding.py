@@ -134,6 +134,22 @@ async def test_a_person_reads_all_that_they_agree_to(client: Connect) -> None:
     assert all(f'"{tag}"' in question for tag in tags)
 
 
+@pytest.mark.parametrize("caption", ["- a mug", "a mug - 2:cup", "./second.png", "https://example.org/a.png", "!", '"'])
+async def test_a_caption_is_no_query(shelf: Shelf, client: Connect, caption: str) -> None:
+    async with client(Person([True])) as connected:
+        answer = await connected.call_tool("add_image", {**ASKED, "caption": caption})
+    assert (answer.structured_content["added"], answer.structured_content["rank"] in (1, 2)) == (True, True)
+
+
+async def test_what_the_library_knows_of_an_image_stays_where_nothing_is_said(shelf: Shelf, client: Connect) -> None:
+    person = Person([True, True])
+    async with client(person) as connected:
+        await connected.call_tool("add_image", ASKED)
+        again = await connected.call_tool("add_image", {"image": "second.png"})
+    assert ('Licence: "CC0-1.0"' in person.asked[1], "no caption" in again.content[0].text) == (True, False)
+    assert again.structured_content["rank"] in (1, 2)
+
+
 async def test_an_image_of_another_library_is_added_by_its_id(shelf: Shelf, client: Connect) -> None:
     async with client(Person([True])) as connected:
         found = await connected.call_tool("search_references", {"query": "a teal heart", "library": "sketch"})
