@@ -15,7 +15,8 @@ from imagerag.assistants.tool_outputs import AddedReport, ErrorReport, ReportedI
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting.labels import decision
 from imagerag.formatting.numbers import cosine
-from imagerag.formatting.quoting import line, listed, quoted
+from imagerag.formatting.quoting import listed, quoted
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.agent.types import ImageRef
@@ -27,6 +28,12 @@ Consent = Callable[[str], Awaitable[bool]]
 
 DECLINED: Final = "the user declined. Do not ask again for this image."
 WHY_NOT: Final = "an image is added only when the user agrees, and this client cannot ask them"
+
+_WHOLE: Final = 2_100
+"""Characters: more than the longest argument has. A person agrees to words that they have read to the end."""
+
+_ROOM: Final = 1_000
+"""Characters of a command."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +55,8 @@ class Addition:
     @property
     def digest(self) -> str:
         """What the consent is for: this image with these words into this library."""
-        return sha256(f"{self.library}\n{self.image.sha256}\n{self.question}".encode()).hexdigest()
+        words = self.request.model_dump_json()
+        return sha256(f"{self.library}\n{self.image.sha256}\n{words}\n{self.question}".encode()).hexdigest()
 
 
 async def add_with_consent(
@@ -79,13 +87,14 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
     data = await images.read(request.image, name)
     image = await in_thread(inspect, data)
     (known, *_) = [*await opened.rows([image.sha256]), None]
+    licence = request.licence or (known.licence if known else "")
     lines = [
         f"Add this image to the library {quoted(opened.name, 60)}?",
         f"{quoted(request.image, 200)}, {image.width}x{image.height}",
-        f"Caption: {quoted(request.caption, 1_000)}" if request.caption else "",
-        f"Tags: {listed(request.tags, 60, most=16)}" if request.tags else "",
-        f"Licence: {quoted(request.licence, 100)}" if request.licence else "Licence: not known",
-        f"Author: {quoted(request.author, 100)}" if request.author else "",
+        f"Caption: {quoted(request.caption, _WHOLE)}" if request.caption else "",
+        f"Tags: {listed(request.tags, _WHOLE, most=len(request.tags))}" if request.tags else "",
+        f"Licence: {quoted(licence, _WHOLE)}" if licence else "Licence: not known",
+        f"Author: {quoted(request.author, _WHOLE)}" if request.author else "",
         f"It is in the library already, with the caption {quoted(known.caption, 300)}; what is said here replaces that."
         if known
         else "The library keeps a copy, and runs may then draw with it.",
@@ -124,13 +133,14 @@ async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> Too
         )
     images.remember([image.sha256], addition.library)
     report = AddedReport(added=True, new=bool(uploads.new), library=library, image=ReportedImage.of(image))
-    if request.caption:
-        search = SearchReferences(query=request.caption, library=addition.library, k=MAX_HITS)
-        found, _ = await search_library(rag, images, search)
+    (caption, *_) = [*(row.caption for row in uploads.records), ""]
+    if caption:
+        search = SearchReferences.model_construct(library=addition.library, k=MAX_HITS)  # no query: it has a syntax
+        found, _ = await search_library(rag, images, search, caption)
         hit = next((one for one in found.hits if one.uri == report.image.uri), None)
         place = {"rank": hit.number, "similarity": hit.similarity, "accepted": hit.accepted} if hit else {}
         report = report.model_copy(update={"threshold": found.threshold, **place})
-    return ToolResult(text=_added(report, request), data=report.model_dump(mode="json"), images=(image,))
+    return ToolResult(text=_added(report, caption), data=report.model_dump(mode="json"), images=(image,))
 
 
 def declined(addition: Addition) -> ToolResult:
@@ -141,16 +151,27 @@ def declined(addition: Addition) -> ToolResult:
 
 async def not_asked(images: "ImageLookup", addition: Addition) -> ToolResult:
     """The answer where nobody can be asked: why, and the command that the person can type."""
-    request = addition.request
-    parts = ["imagerag", "library", "add", addition.library, await _file_of(images, addition)]
-    for option, value in (("caption", request.caption), ("licence", request.licence), ("author", request.author)):
-        parts += [f"--{option}", value] if value else []
-    for tag in request.tags:
-        parts += ["--tag", tag]
-    command = line(shlex.join(parts), 1_000)
+    command, left_out = _command(addition, await _file_of(images, addition))
     report = ErrorReport(error="UntrustedError", message=WHY_NOT)
     text = f"not done: {WHY_NOT}. The user can do it in a terminal; tell them, in these words:\n{command}"
+    if left_out:
+        text += f"\nThey add what has no room here: {', '.join(left_out)}"
     return ToolResult(text=text, data=report.model_dump(mode="json"), is_error=True)
+
+
+def _command(addition: Addition, file: str) -> tuple[str, list[str]]:
+    """The command that a person can type, and the options that it has no room for: half a command is none."""
+    request = addition.request
+    options = [("--licence", request.licence), ("--author", request.author), ("--caption", request.caption)]
+    options = [*options, *(("--tag", tag) for tag in request.tags)]
+    command, left_out = shlex.join(["imagerag", "library", "add", addition.library, file]), []
+    for option, value in options:
+        words = f" {option} {shlex.quote(clean(value))}" if value else ""
+        if len(command) + len(words) <= _ROOM:
+            command += words
+        elif option not in left_out:
+            left_out.append(option)
+    return command, left_out
 
 
 async def _file_of(images: "ImageLookup", addition: Addition) -> str:
@@ -159,13 +180,15 @@ async def _file_of(images: "ImageLookup", addition: Addition) -> str:
     if source.startswith(("http://", "https://")):
         return "FILE"
     path = await asyncio.to_thread(images.path, addition.image.sha256, addition.image.media_type)
-    return path or (source if not source.startswith("image://") else "FILE")
+    if path is None and not source.startswith("image://"):
+        path = await asyncio.to_thread(images.file, source)
+    return path or "FILE"
 
 
-def _added(report: AddedReport, request: AddImage) -> str:
+def _added(report: AddedReport, caption: str) -> str:
     what = "Added" if report.new else "Changed, as the library held it already"
     lines = [f"{what}: {report.image.uri} in library {quoted(report.library, 60)}."]
-    if not request.caption:
+    if not caption:
         lines.append("It has no caption: runs find it by what it shows alone.")
     elif report.rank is None or report.similarity is None:
         lines.append(f"A search for its caption does not have it among the first {MAX_HITS}: say what it shows.")

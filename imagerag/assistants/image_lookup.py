@@ -53,8 +53,8 @@ class ImageLookup:
         """The bytes of an image of a run or of a library, verified against the hash.
 
         Args:
-            library: where else to look than among the images of runs; when None, the library it was told from, then
-                the usual one.
+            library: where to look first, after the images of runs; then the library it was told from, then the usual
+                one.
 
         Raises:
             BlobError: no image has that id.
@@ -63,13 +63,20 @@ class ImageLookup:
         sha256 = sha256 if len(sha256) == 64 else await asyncio.to_thread(self._whole, sha256)
         with suppress(BlobError):
             return await self._rag.runs.image_bytes(sha256)
-        name = library or self._shelf.get(sha256) or self._rag.settings.library
-        if name:
+        for name in dict.fromkeys(filter(None, (library, self._shelf.get(sha256), self._rag.settings.library))):
             with suppress(BlobError):
                 return await (await self._rag.dependencies.library(name)).image_bytes(sha256)
         raise BlobError(
             f"there is no image image://{sha256}: give an id from an earlier answer, and its library if it is of one"
         )
+
+    def file(self, source: str) -> str:
+        """The file that a path names, as it is typed in any folder. Blocks.
+
+        Raises:
+            UsageError: it may not be read.
+        """
+        return str(self._inputs.file(source))
 
     def path(self, sha256: str, media_type: str) -> str | None:
         """The file of a run's image, where there is one: under a name that says what it is, so that it opens."""

@@ -22,14 +22,17 @@ _TOO_LONG: Final = "the query is longer than the library's encoder reads: its en
 
 
 async def search_library(
-    rag: "ImageRAG", images: ImageLookup, request: SearchReferences
+    rag: "ImageRAG", images: ImageLookup, request: SearchReferences, text: str = ""
 ) -> tuple[SearchReport, tuple[ImageRef, ...]]:
     """Search a library with words, images, or both; give the report and the images found.
+
+    Args:
+        text: what is searched for as it is, in place of the request's query, whose signs and paths mean something.
 
     Raises:
         UsageError: no library is named, and there is no default one; or the query cannot be read.
     """
-    from imagerag.agent.ports import Filter
+    from imagerag.agent.ports import Filter, SearchTerm
     from imagerag.agent.ports.hits import service_errors_of
     from imagerag.agent.retrieval.query_terms import format_terms, query_terms
     from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
@@ -37,7 +40,8 @@ async def search_library(
     name = request.library or rag.settings.library
     if not name:
         raise UsageError("there is no usual library here: say which one with library=...")
-    terms = query_terms(request.query, () if request.image is None else (request.image,), paths=True)
+    query = (SearchTerm(text=text),) if text else request.query
+    terms = query_terms(query, () if request.image is None else (request.image,), paths=True)
     library = await rag.dependencies.library(name)
     conditions = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
     await check_filter(library, conditions)

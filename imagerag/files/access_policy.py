@@ -95,6 +95,15 @@ class InputPolicy:
             raise UsageError(f"{source[:200]!r} is not a folder")
         return root / inside
 
+    def file(self, source: str) -> Path:
+        """A file that was named by a path, absolute or relative to a root, with every link followed. Blocks.
+
+        Raises:
+            UsageError: not below a root.
+        """
+        root, inside = self._resolve(source)
+        return root / inside
+
     async def _fetch(self, url: str) -> bytes:
         from imagerag.tools.url_fetcher import Fetcher
 

@@ -31,7 +31,8 @@ def validate_prompt(prompt: str) -> str:
 
 
 def validate_feedback(feedback: Sequence[str]) -> list[str]:
-    """Validate a run's feedback and return it, each on one line and each once.
+    """Validate a run's feedback and return it, each on one line and each once: where it was said last, since a later
+    feedback overrides an earlier one.
 
     Raises:
         UsageError: one that is empty or too long, too many, or text that cannot be stored.
@@ -41,7 +42,7 @@ def validate_feedback(feedback: Sequence[str]) -> list[str]:
         raise UsageError("the feedback is empty: say what is to be different")
     if (longest := max(map(len, lines), default=0)) > MAX_FEEDBACK:
         raise UsageError(f"the feedback has {longest} characters; at most {MAX_FEEDBACK} are taken at once")
-    if len(once := list(dict.fromkeys(lines))) > MAX_FEEDBACKS:
+    if len(once := list(dict.fromkeys(reversed(lines)))[::-1]) > MAX_FEEDBACKS:
         raise UsageError(
             f"the run has {len(once)} feedbacks with those before; at most {MAX_FEEDBACKS}: begin a new run"
         )

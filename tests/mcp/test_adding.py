@@ -112,8 +112,50 @@ async def test_where_nobody_can_be_asked_the_answer_has_the_command(shelf: Shelf
         reason, command = answer.content[0].text.splitlines()
         assert "this client cannot ask them" in reason
         assert command == (
-            "imagerag library add mine second.png --caption 'it'\"'\"'s a mug; rm -rf /' --licence CC0-1.0 --tag cup"
+            f"imagerag library add mine {shelf.folder / 'second.png'} --licence CC0-1.0"
+            " --caption 'it'\"'\"'s a mug; rm -rf /' --tag cup"
         )
+
+
+async def test_a_command_is_whole_or_says_what_is_left_out(client: Connect) -> None:
+    async with client() as connected:
+        answer = await connected.call_tool("add_image", {**ASKED, "caption": "mug " * 400})
+    *_, command, more = answer.content[0].text.splitlines()
+    assert (command.endswith("--licence CC0-1.0 --tag cup"), "mug" in command) == (True, False)
+    assert more == "They add what has no room here: --caption"
+
+
+async def test_a_person_reads_all_that_they_agree_to(client: Connect) -> None:
+    person, tags = Person([False]), [f"{'tag' * 60} {number}" for number in range(16)]
+    async with client(person) as connected:
+        await connected.call_tool("add_image", {**ASKED, "caption": "mug " * 499 + "end", "tags": tags})
+    (question,) = person.asked
+    assert 'mug end"' in question
+    assert all(f'"{tag}"' in question for tag in tags)
+
+
+@pytest.mark.parametrize("caption", ["- a mug", "a mug - 2:cup", "./second.png", "https://example.org/a.png", "!", '"'])
+async def test_a_caption_is_no_query(shelf: Shelf, client: Connect, caption: str) -> None:
+    async with client(Person([True])) as connected:
+        answer = await connected.call_tool("add_image", {**ASKED, "caption": caption})
+    assert (answer.structured_content["added"], answer.structured_content["rank"] in (1, 2)) == (True, True)
+
+
+async def test_what_the_library_knows_of_an_image_stays_where_nothing_is_said(shelf: Shelf, client: Connect) -> None:
+    person = Person([True, True])
+    async with client(person) as connected:
+        await connected.call_tool("add_image", ASKED)
+        again = await connected.call_tool("add_image", {"image": "second.png"})
+    assert ('Licence: "CC0-1.0"' in person.asked[1], "no caption" in again.content[0].text) == (True, False)
+    assert again.structured_content["rank"] in (1, 2)
+
+
+async def test_an_image_of_another_library_is_added_by_its_id(shelf: Shelf, client: Connect) -> None:
+    async with client(Person([True])) as connected:
+        found = await connected.call_tool("search_references", {"query": "a teal heart", "library": "sketch"})
+        image = found.structured_content["hits"][0]["uri"]
+        answer = await connected.call_tool("add_image", {"image": image, "library": "mine"})
+    assert answer.structured_content["added"] is True, answer.content
 
 
 async def test_the_image_of_a_run_is_added_by_its_id_and_its_words_can_be_changed(

@@ -29,7 +29,7 @@ def id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
     text = str(name).strip().lower().removeprefix("image://")
     if text.isdecimal() and len(text) < SHORTEST_ID:
         if numbered and 1 <= int(text) <= len(record.references):
-            return record.references[int(text) - 1].image.sha256
+            return _reference(int(text), record).image.sha256
         raise UsageError(f"{name!r} is no reference of run {record.run_id}: it lists {len(record.references)}")
     matches = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
     if len(matches) == 1:
@@ -38,6 +38,16 @@ def id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
         return text
     message = "names several images" if matches else "is no id of an image that this run has seen"
     raise UsageError(f"{str(name)[:80]!r} {message}: give all 64 characters of its SHA-256")
+
+
+def _reference(number: int, record: RunRecord) -> UsedReference:
+    """A reference by its number; the image that is changed, and the user's own, are in the list as well."""
+    if (named := record.references[number - 1]).role == "reference":
+        return named
+    own = "the image that is changed" if named.role == "edit" else "an image of yours"
+    numbers = [str(n) for n, one in enumerate(record.references, 1) if one.role == "reference"]
+    others = f"its references have the numbers {', '.join(numbers)}" if numbers else "it has no reference"
+    raise UsageError(f"{number} of run {record.run_id} is {own}, which always goes with the prompt; {others}")
 
 
 def _seen(record: RunRecord) -> dict[str, UsedReference | None]:

@@ -15,7 +15,7 @@ from imagerag.agent.images.subject_segmentation import background_colours, place
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons
-from imagerag.tools.sketch.edit_parser import Edit, read_edits
+from imagerag.tools.sketch.edit_parser import Edit, is_instruction, read_edits
 from imagerag.tools.sketch.text_parser import parse, phrases
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
     async def compare_kept(prompt: str, judged: bytes, original: bytes) -> Compared:
         now, before = await in_thread(_look, judged), await in_thread(_look, original)
         words, feedback = split_feedback(prompt)
-        edits = read_edits("; ".join(feedback) if feedback else prompt)
-        added = max(0, len(parse(words).mentions) - len(before.things)) if feedback else 0  # it lacked them before
+        own = [words] if not feedback or is_instruction(words) else []  # an edit goes on from either image
+        edits = read_edits("; ".join((*own, *feedback)))
+        added = max(0, len(parse(words).mentions) - len(before.things)) if not own else 0  # it lacked them before
         changed = await _targets(embedder, before, edits)
         others = [n for n in range(len(before.things)) if n not in changed]
         there = await _still_there(embedder, now, before, others)

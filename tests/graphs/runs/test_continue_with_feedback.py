@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.feedback import with_feedback
 from imagerag.agent.images.encoding import png
 from imagerag.agent.ports import Capabilities
@@ -96,7 +97,8 @@ async def test_several_at_once_and_one_that_was_given_before(stage):
     await ran(stage, [])
     await gone_on(stage, [], feedback=[RED, BIG])
     record = await gone_on(stage, [], of="second", to="third", feedback=RED)
-    assert (record.feedback, record.revision.instruction) == ([RED, BIG], RED)
+    # What was said last overrides what was said before it.
+    assert (record.feedback, record.revision.instruction) == ([BIG, RED], RED)
 
 
 async def test_what_was_not_done_before_is_told_once_more(stage):
@@ -125,6 +127,14 @@ async def test_who_is_in_the_image_that_is_changed_is_credited_still(stage):
     assert again.excluded_images == [heart.sha256]
     # Every image so far was made with what is not wanted any more: none of them is changed.
     assert (again.revision, sent(again)) == (None, [[]])
+
+
+@pytest.mark.parametrize("option", ["keep_images", "exclude_images"])
+async def test_the_image_that_is_changed_is_no_reference(stage, option):
+    await ran(stage, [])
+    await gone_on(stage, [], feedback=RED)
+    with pytest.raises(UsageError, match=r"^1 of run second is the image that is changed.* it has no reference$"):
+        await gone_on(stage, of="second", to="third", feedback=BIG, **{option: [1]})
 
 
 async def test_a_choice_of_references_goes_with_the_image_that_is_changed(stage):

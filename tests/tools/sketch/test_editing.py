@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagerag.agent.feedback import with_feedback
 from imagerag.agent.intents import KEPT
 from imagerag.agent.ports import ImagePart, Judge
 from imagerag.agent.types import Requirement, SamplingParams, Verdict
@@ -139,3 +140,15 @@ async def test_the_very_same_thing_is_told_from_one_that_differs_in_one_word(jud
     )
     assert [check.met for check in told.verdict.checks] == [True, not differs]
     assert told.verdict.missing == ()
+
+
+async def test_an_edit_with_feedback_keeps_the_rest_of_the_original(judge: Judge) -> None:
+    made = repaint("turn the blue star into a purple heart", repainted("make the circle green"), [])
+    found = await verdict(
+        judge, with_feedback("make the circle green", ["turn the blue star into a purple heart"]), png(made)
+    )
+    assert (KEPT, True) in [(check.requirement.text, check.met) for check in found.checks]
+
+
+def repainted(prompt: str) -> bytes:
+    return png(repaint(prompt, ORIGINAL, []))

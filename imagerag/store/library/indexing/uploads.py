@@ -63,6 +63,7 @@ async def add_uploads(
         BackendError: the encoder failed.
         StorageError: the disk is full, or cannot be written.
     """
+    from imagerag.store.library.indexing.caption_encoding import encode_new_captions
     from imagerag.store.library.indexing.ingest import index
 
     uploads = Uploads()
@@ -74,6 +75,7 @@ async def add_uploads(
         rows = {row.id: row for row in await library.rows(sorted(set(ids.values())))}
         await _without_paths(library, rows, {ids[path]: (path, image) for path, image in files.items()})
     if report is not None:
+        await encode_new_captions(library, report)
         named = {str(path): image.name or path.name for path, image in files.items()}
         uploads.skipped = [(named.get(path, path), reason) for path, reason in report.skipped]
         uploads.new = report.added

@@ -19,6 +19,7 @@ from imagerag.store.library.indexing import caption_encoding
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
+from imagerag.store.library.indexing.uploads import UploadedImage, add_uploads
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.changes import ImageChanges, changed
 from imagerag.store.library.maintenance.export import export_parquet
@@ -69,6 +70,11 @@ def encoded(library: Library) -> dict[str, Any]:
 
 async def found(library: Library, text: str, k: int = 1) -> list[str]:
     return [hit.caption for hit in await library.search_captions(text, k=k)]
+
+
+async def test_the_caption_of_an_upload_is_encoded_with_it(shop: Library, picture: Any) -> None:
+    await add_uploads(shop, [UploadedImage(data=picture("orange"), caption="a zebra at noon")])
+    assert await found(shop, "a zebra at noon") == ["a zebra at noon"]
 
 
 async def test_captions_are_encoded_once_and_searched(shop: Library, folder: Path, encoder: TextEncoder) -> None:
