@@ -42,6 +42,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         manifest: str | Path | Sequence[str | Path] | None = None,
         exclude: Sequence[str] = (),
         allow_outside: bool = False,
+        links_within: Sequence[Path] | None = None,
         copy: bool = False,
         prune: bool = False,
         dry_run: bool = False,
@@ -77,6 +78,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
             allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a
                 link may lead there.
+            links_within: folders that links found below `paths` may lead into; by default they may lead anywhere.
             copy: keep the bytes of the images in the library, too.
             prune: take out images whose files are gone even where a disk may only be missing: more than half of what
                 was indexed there, files in folders that are empty now, and files outside of `paths`.
@@ -130,8 +132,8 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         await in_thread(describing.check, self._context.dependencies)
         if dry_run:
             return await self._planned(paths, library, embedder, describing, manifest=manifest, exclude=exclude,
-                                       allow_outside=allow_outside, prune=prune, progress=progress, warn=warn,
-                                       estimated=estimated)  # fmt: skip
+                                       allow_outside=allow_outside, links_within=links_within, prune=prune,
+                                       progress=progress, warn=warn, estimated=estimated)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
@@ -145,6 +147,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
                 manifest=manifest,
                 exclude=exclude,
                 allow_outside=allow_outside,
+                links_within=links_within,
                 copy=copy,
                 prune=prune,
                 ocr=reader,

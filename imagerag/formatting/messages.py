@@ -50,15 +50,16 @@ def unknown(what: str, name: str, choices: Iterable[str], *, where: str = "", mo
     return f"{wording}; {more}" if more else wording
 
 
-def invalid(error: "ValidationError", *, most: int = 3) -> str:
+def invalid(error: "ValidationError", *, most: int = 3, inside: str = "") -> str:
     """Validation errors of values by name: `max_rounds: at most 20, not 21`.
 
     Args:
         most: problems that are named.
+        inside: the part whose values are named without it: `seed`, not `config.seed`.
     """
     problems = []
     for problem in error.errors(include_url=False):
-        place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step))
+        place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step)).removeprefix(f"{inside}.")
         words = wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
         problems.append(f"{place}: {words}" if place else words)
     parts = list(dict.fromkeys(problems))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from PIL import Image
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import LibraryError, UsageError
@@ -207,3 +208,22 @@ async def test_folders_of_the_server_are_those_below_its_roots(tmp_path: Path) -
             assert [one["name"] for one in folders] == names
         for path in (str(tmp_path), "..", f"{root}/out", "/etc", f"{root}/nothing"):
             assert (await client.get("/library-folders", params={"path": path})).status_code == 400
+
+
+async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the_roots(tmp_path: Path) -> None:
+    for folder, colour in (("root/photos", "red"), ("private", "blue")):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new("RGB", (32, 32), colour).save(tmp_path / folder / f"{colour}.png")
+    (tmp_path / "root" / "out").symlink_to(tmp_path / "private")
+    (tmp_path / "root" / "photos" / "blue.png").symlink_to(tmp_path / "private" / "blue.png")
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"), inputs=InputPolicy.of([tmp_path / "root"]))
+    await state.rag.libraries.open("mine", create=True)
+    transport, headers = httpx.ASGITransport(make_app(state)), {CSRF_HEADER: csrf_token(state)}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+        answer = await client.post("/library/mine/index", json={"path": str(tmp_path / "root"), "copy_files": True})
+        task = state.library_tasks.get(answer.json()["task"])
+        while not task.ended:
+            await task.change(task.changes, within_s=1)
+    assert not task.error
+    assert [row.title for row in (await state.rag.libraries.browse("mine")).records] == ["red"]
+    assert sorted(name for name, why in task.skipped if "leads out" in why) == ["blue.png", "out"]

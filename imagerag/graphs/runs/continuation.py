@@ -84,7 +84,7 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
         own = {"config": config, "deadline_s": deadline_s, "library": steering.library or setup.library}
         return RunSpec(**{**setup.model_dump(), **own})
     except ValidationError as error:
-        raise UsageError(invalid(error, most=1)) from error
+        raise UsageError(invalid(error, most=1, inside="config")) from error
 
 
 async def continuation(

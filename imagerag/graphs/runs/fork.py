@@ -124,7 +124,7 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
     try:
         return RunSpec(**{**setup.model_dump(), **outer, "config": {**setup.config.model_dump(), **config}})
     except ValidationError as error:
-        raise UsageError(invalid(error, most=1)) from error
+        raise UsageError(invalid(error, most=1, inside="config")) from error
 
 
 def step_of(listed: Sequence[Step], replay: ForkOptions) -> Step:

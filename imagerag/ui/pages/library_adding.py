@@ -112,8 +112,9 @@ async def index_folder(request: Request) -> Response:
 
     async def work(task: LibraryTask) -> IndexReport:
         report = await state.rag.libraries.index(
-            folder, library=name, copy=body.copy_files, dry_run=body.preview, progress=task.advance, warn=task.note
-        )
+            folder, library=name, links_within=state.inputs.roots, copy=body.copy_files, dry_run=body.preview,
+            progress=task.advance, warn=task.note,
+        )  # fmt: skip
         for path, reason in report.skipped:
             task.skip(Path(path).name, reason)
         return report

@@ -131,7 +131,9 @@ async def test_what_is_downloaded(results: Results) -> None:
 @pytest.mark.parametrize(
     ("address", "body", "said"),
     [
-        ("/continue", {"feedback": "x", "more_rounds": 21}, "more_rounds"),
+        ("/continue", {"feedback": "x", "more_rounds": 21}, "More rounds: at most 20"),
+        ("/continue", {"feedback": "x", "seed": -1}, "Seed: at least 0"),
+        ("/fork", {"step": 1, "seed": 2**70}, "Seed: less than"),
         ("/continue", {"feedback": "y" * 1001}, "1001 characters"),
         ("/continue", {"add_images": ["0" * 64]}, "not in library"),
         ("/continue", {"colour": "red"}, "colour"),

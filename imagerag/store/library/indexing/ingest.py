@@ -43,6 +43,7 @@ async def index(
     manifest: Manifests = None,
     exclude: Sequence[str] = (),
     allow_outside: bool = False,
+    links_within: Sequence[Path] | None = None,
     copy: bool = False,
     prune: bool = False,
     dry_run: bool = False,
@@ -73,6 +74,7 @@ async def index(
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to leave out.
         allow_outside: a manifest may name files outside of its folder and of `paths`, and a linked sidecar may point
             there.
+        links_within: folders that links found below `paths` may lead into; None is anywhere.
         copy: store the bytes in the library; by default it links to the files.
         prune: remove images with missing files even if only a disk may be unmounted, see `vanished_files`.
         dry_run: write nothing, and report what would change.
@@ -109,6 +111,7 @@ async def index(
                 allow_outside=allow_outside,
                 prune=prune,
                 known_paths=known_files.by_path.keys(),
+                links_within=None if links_within is None else [folder.resolve() for folder in links_within],
             )
         )
         writer = RowWriter(library, scan_result, known_files, report, copy, progress)

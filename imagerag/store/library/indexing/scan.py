@@ -173,12 +173,15 @@ def scan(
     allow_outside: bool,
     prune: bool = False,
     known_paths: Collection[str] = (),
+    links_within: Sequence[Path] | None = None,
 ) -> Scan:
     """Find all images to index.
 
     Args:
         prune: a missing path is no error: images indexed below it are removed.
         known_paths: paths known to the library, for the message about a missing one.
+        links_within: folders, without links in their paths, that links found below `paths` may lead into; None is
+            anywhere.
 
     Raises:
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
@@ -193,8 +196,16 @@ def scan(
     files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     unread: list[Path] = []
+    outside: list[tuple[str, str]] = []
+
+    def leads_outside(entry: "os.DirEntry[str]") -> bool:
+        if links_within is None or _is_within(entry.path, links_within):
+            return False
+        outside.append((entry.path, "it is a link that leads out of the folders that may be read"))
+        return True
+
     for path in (Path(os.path.abspath(path)) for path in there):
-        walk = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
+        walk = _walk(path, walked, excluded.below(path), unread, leads_outside) if path.is_dir() else [path]
         files.update(dict.fromkeys(walk))
     for file in manifests:
         files.pop(Path(os.path.abspath(file)), None)
@@ -220,7 +231,7 @@ def scan(
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=unread,
-        problems=[*listed.problems, *beside.problems, *sources.problems],
+        problems=[*listed.problems, *beside.problems, *sources.problems, *outside],
     )
 
 
@@ -255,10 +266,14 @@ def _stamp(path: Path) -> str:
 
 
 def _walk(
-    folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool], unread: list[Path]
+    folder: Path,
+    walked: set[tuple[int, int]],
+    excluded: Callable[[Path], bool],
+    unread: list[Path],
+    leads_outside: Callable[["os.DirEntry[str]"], bool],
 ) -> Iterator[Path]:
-    """Files below a folder, sorted by name, without excluded ones. Links are followed, but no folder is visited
-    twice."""
+    """Files below a folder, sorted by name, without excluded ones. Links are followed unless they lead outside, but no
+    folder is visited twice."""
     waiting = [(folder, True)]
     while waiting:
         path, is_folder = waiting.pop()
@@ -267,7 +282,7 @@ def _walk(
             continue
         try:
             status = path.stat()
-            entries = _listed(path) if (status.st_dev, status.st_ino) not in walked else []
+            entries = _listed(path, leads_outside) if (status.st_dev, status.st_ino) not in walked else []
         except OSError:
             unread.append(path)
             yield path  # listed later as unreadable
@@ -276,10 +291,16 @@ def _walk(
         waiting += reversed([entry for entry in entries if not excluded(entry[0])])
 
 
-def _listed(folder: Path) -> list[tuple[Path, bool]]:
-    """The entries of a folder, sorted by name, each with whether it is a folder."""
+def _listed(folder: Path, leads_outside: Callable[["os.DirEntry[str]"], bool]) -> list[tuple[Path, bool]]:
+    """The entries of a folder, sorted by name, each with whether it is a folder, without links that lead outside."""
     with os.scandir(folder) as entries:
-        return [(folder / entry.name, _is_folder(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    return [(folder / entry.name, _is_folder(entry)) for entry in ordered if not leads_outside(entry)]
+
+
+def _is_within(path: str, folders: Sequence[Path]) -> bool:
+    """Whether a path lies below one of some folders once every link is followed."""
+    return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in folders)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

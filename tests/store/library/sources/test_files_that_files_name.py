@@ -161,3 +161,18 @@ async def test_a_sidecar_that_links_into_what_is_indexed_is_read(repository: Pat
     (repository.parent / "said" / "b.txt").write_text("another card", encoding="utf-8")
     await index([repository / "a.png", repository / "below", repository.parent / "said"], library)
     assert {row.caption for row in await library.rows()} == {"a card", "another card"}
+
+
+# --- links to images and folders -------------------------------------------------------------------------------------
+
+
+async def test_a_link_leads_only_below_the_folders_that_are_allowed(repository: Path, library: Library) -> None:
+    (repository / "in").symlink_to("below")
+    report = await index([repository], library, links_within=[repository])
+    assert [path for path, why in report.skipped if "leads out" in why] == [
+        str(repository / "link.png"),
+        str(repository / "up"),
+    ]
+    assert await library.count() == 2
+    await index([repository], library)
+    assert await library.count() == 4
