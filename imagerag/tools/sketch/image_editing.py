@@ -30,6 +30,8 @@ from imagerag.tools.sketch.style_transfer import StyleTransfer, after
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, SHAPES, Placed, Thing, scatter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from imagerag.tools.sketch.text_parser import ParsedMention
 
     Piece = tuple[Image.Image, Box]
+    Place = tuple[float, float, float]
 
 
 def repaint(
@@ -67,7 +70,8 @@ def repaint(
     pieces = list(things)
     spots: list[Spot] = []
     for edit in edits:
-        spots += _carry_out(edit, pieces, canvas, Random(f"{seed}/{prompt}"), image, erase=not ground)
+        rng, occupied = Random(f"{seed}/{prompt}"), [(spot.x, spot.y, spot.radius) for spot in spots]
+        spots += _carry_out(edit, pieces, occupied, canvas, rng, image, erase=not ground)
     if ground:
         for cut, box in pieces:
             canvas.paste(cut, box[:2], cut)
@@ -79,9 +83,20 @@ def repaint(
 
 
 def _carry_out(
-    edit: Edit, pieces: list[Piece], canvas: Image.Image, rng: Random, image: Image.Image, *, erase: bool
+    edit: Edit,
+    pieces: list[Piece],
+    occupied: Sequence[Place],
+    canvas: Image.Image,
+    rng: Random,
+    image: Image.Image,
+    *,
+    erase: bool,
 ) -> list[Spot]:
-    """Erase the things that an edit changes, also from `pieces`, and return what to paint where."""
+    """Erase the things that an edit changes, also from `pieces`, and return what to paint where.
+
+    Args:
+        occupied: where earlier edits paint.
+    """
     original = None
     if edit.target is not None:
         original = max(pieces, key=lambda piece: _likeness(piece[0], edit.target), default=None)
@@ -93,7 +108,7 @@ def _carry_out(
     if edit.result is None:
         return []
     if original is None or edit.target is None:
-        return [Spot(edit.result, *_free_place(rng, [box for _, box in pieces], canvas.size))]
+        return [Spot(edit.result, *_free_place(rng, [*occupied, *(_place_of(box, canvas.size) for _, box in pieces)]))]
     cut, box = original
     spot = Spot(edit.result, *_place_of(box, canvas.size))
     if edit.result.shape in (None, edit.target.shape) and not edit.result.unknown:
@@ -176,7 +191,7 @@ def _erase(canvas: Image.Image, image: Image.Image, piece: Piece) -> None:
     canvas.paste(Image.fromarray(np.clip(sheet, 0, 255).astype(np.uint8)), mask=wide)
 
 
-def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
+def _place_of(box: Box, size: tuple[int, int]) -> Place:
     """A box as x, y and radius as `put` needs them: shares of the image's shorter side."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
@@ -184,12 +199,11 @@ def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
     return x, y, max(box[2] - box[0], box[3] - box[1]) / 2 / side
 
 
-def _free_place(rng: Random, boxes: list[Box], size: tuple[int, int]) -> tuple[float, float, float]:
+def _free_place(rng: Random, occupied: Sequence[Place]) -> Place:
     """Of some candidates, the place farthest from all things; smaller if there is little room."""
-    occupied = [_place_of(box, size) for box in boxes]
     candidates = [(x, y, min(radius, 0.17)) for x, y, radius in (scatter(rng, 3)[0] for _ in range(40))]
 
-    def room(place: tuple[float, float, float]) -> float:
+    def room(place: Place) -> float:
         x, y, _ = place
         return min((((x - a) ** 2 + (y - b) ** 2) ** 0.5 - radius for a, b, radius in occupied), default=1.0)
 

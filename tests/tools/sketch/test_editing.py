@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.feedback import with_feedback
+from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.agent.intents import KEPT
 from imagerag.agent.ports import ImagePart, Judge
 from imagerag.agent.types import Requirement, SamplingParams, Verdict
@@ -152,3 +153,10 @@ async def test_an_edit_with_feedback_keeps_the_rest_of_the_original(judge: Judge
 
 def repainted(prompt: str) -> bytes:
     return png(repaint(prompt, ORIGINAL, []))
+
+
+async def test_what_is_added_covers_nothing_that_the_same_edit_paints(judge: Judge) -> None:
+    before = png(draw(random_scene(Random(3), THINGS[:2], "sky")))
+    for seed in range(4):
+        made = repaint("make the circle green; add a purple heart", before, [], seed=seed)
+        assert len(placed_cuts(made)) == 3
