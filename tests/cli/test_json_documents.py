@@ -78,6 +78,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("library-images", "library", "add", "mine", one, "--caption", "a circle", "--json")
     printed("library-images", "library", "update", "mine", one, "--tag", "x", "--yes", "--json")
     printed("library-stats", "library", "stats", "mine", "--json")
+    printed("library-unmatched", "library", "unmatched", "mine", "--json")
     printed("library-check", "library", "check", "mine", "--json")
     printed("library-verification", "library", "verify", "mine", "--json")
     printed("library-export", "library", "export", "mine", tmp_path / "mine.parquet", "--json")

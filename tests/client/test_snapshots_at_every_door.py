@@ -163,7 +163,7 @@ async def test_a_thread_that_asked_another_library_meanwhile_still_knows_its_sna
 @pytest.fixture
 def served(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the graphs of `langgraph.json` do with an input on a thread; `run` takes a graph's factory."""
-    monkeypatch.setattr(server, "_configured", lambda: (rag.settings, rag.dependencies))
+    monkeypatch.setattr(server, "configured", lambda: (rag.settings, rag.dependencies))
 
     async def run(factory: Callable[..., Any], thread: str, given: Any, **context: Any) -> dict[str, Any]:
         config: Any = {"configurable": {"thread_id": thread}}
@@ -206,7 +206,7 @@ async def test_a_thread_of_a_server_whose_library_was_another_meanwhile_still_kn
     first = await served(server.asking, "c", question)
     plain = ImageRAG(preset="sketch", home=home, library="mine")
     with monkeypatch.context() as patch:
-        patch.setattr(server, "_configured", lambda: (plain.settings, plain.dependencies))
+        patch.setattr(server, "configured", lambda: (plain.settings, plain.dependencies))
         between = await served(server.asking, "c", question)
     assert (between["snapshots"], between["question_snapshots"].hashes) == (first["snapshots"], {})
     await taken_anew(rag)

@@ -24,7 +24,7 @@ ALIKE: Final = 0.95
 """Cosine from which on images of a synthetic library show the same, as a threshold that was measured says."""
 
 COMMANDS: Final = (
-    "trust --spec synthetic", "library list", "library info {0}", "library stats {0} --json",
+    "trust --spec synthetic", "library list", "library info {0}", "library stats {0} --json", "library unmatched {0}",
     "search {1} --library {0}", "search {1} --library {0} --hybrid",
     "search {1} --library {0} --filter shelf=7", "search {1} --library {0} --licence MIT",
     "library dedupe {0} --json", "library calibrate {0}", "library check {0}", "library verify {0} --json",

@@ -74,18 +74,14 @@ class _Formatter(Formatter):
         return text.replace(",", self._thousands) if format_spec == "," else text
 
 
-@lru_cache
 def texts(language: str = ENGLISH) -> Texts:
     """The words of a language ("de"); English for one that there is not."""
-    own = _read(language) if language in languages() else {}
-    return Texts(language if own else ENGLISH, _read(ENGLISH) | own)
+    return _read(language) if language in languages() else _ENGLISH_TEXTS
 
 
-@lru_cache
 def languages() -> tuple[str, ...]:
     """The codes of the languages that there are, English first."""
-    codes = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    return (ENGLISH, *(code for code in codes if code != ENGLISH))
+    return _LANGUAGES
 
 
 def accepted_language(header: str) -> str:
@@ -101,7 +97,13 @@ def accepted_language(header: str) -> str:
     return next((name for weight, _, name in sorted(weighted) if weight and name in languages()), ENGLISH)
 
 
-def _read(language: str) -> dict[str, str]:
+@lru_cache
+def _read(language: str) -> Texts:
+    return Texts(language, {**_rows(ENGLISH), **_rows(language)})
+
+
+@lru_cache
+def _rows(language: str) -> dict[str, str]:
     return dict(_flat("", tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8"))))
 
 
@@ -110,3 +112,8 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key, value in table.items():
         rows += _flat(f"{prefix}{key}.", value) if isinstance(value, Mapping) else [(f"{prefix}{key}", str(value))]
     return rows
+
+
+# Read here: whoever needs the words later may be on an event loop, where no file is read.
+_LANGUAGES: Final = (ENGLISH, *sorted({path.stem for path in FOLDER.glob("*.toml")} - {ENGLISH}))
+_ENGLISH_TEXTS: Final = _read(ENGLISH)
