@@ -75,7 +75,8 @@ class PageGuard:
             return PlainTextResponse("A page of another site asked for this.", 403)
         if self._state.http.token and not path.startswith(OPEN) and not signed_in(self._state, headers):
             if method == "GET" and "text/html" in headers.get("accept", ""):
-                return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303)
+                address = quote(path) + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+                return RedirectResponse(f"/login?next={quote(address, safe='/')}", 303)
             return JSONResponse({"error": "UntrustedError", "message": "a token is needed"}, 401)
         if method not in SAFE and not hmac.compare_digest(headers.get(CSRF_HEADER, ""), csrf_token(self._state)):
             if path == "/login":

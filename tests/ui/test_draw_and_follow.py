@@ -16,3 +16,21 @@ async def test_a_prompt_becomes_an_image_that_is_judged(browser_page: Page, ui: 
     await expect(browser_page.locator(".badge").first).to_have_text("aligned")
     image = browser_page.get_by_role("img", name="attempt 1")
     assert await image.evaluate("image => image.complete && image.naturalWidth") == 256
+
+
+async def test_keys_that_are_held_down_start_one_run(browser_page: Page, ui: UiServer) -> None:
+    await browser_page.goto(ui.address)
+    prompt = browser_page.get_by_label("Prompt")
+    await prompt.fill("a blue circle")
+    await prompt.evaluate(
+        """field => {
+          const press = () => field.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true }));
+          for (let times = 0; times < 3; times += 1) press();
+          window.again = setInterval(press, 20);
+        }"""
+    )
+    await expect(browser_page.locator(".badge").first).to_have_text("aligned")
+    assert len(await ui.state.rag.runs.list()) == 1
+    await browser_page.go_back()
+    await expect(browser_page.get_by_role("button", name="Draw")).to_be_enabled()

@@ -50,6 +50,10 @@ async def test_the_token_is_shown_once_and_a_cookie_stands_for_it(tmp_path: Path
     own, _ = client(tmp_path, token=TOKEN)
     asked = await own.get("/runs", headers={"Accept": "text/html"})
     assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=/runs")
+    filtered = await own.get("/runs?text=a%20%26%20b", headers={"Accept": "text/html"})
+    led = await own.post(filtered.headers["location"], data={"token": TOKEN})
+    assert led.headers["location"] == "/runs?text=a%20%26%20b"
+    own.cookies.clear()
     assert (await own.get("/runs/x/body")).status_code == 401
     assert (await own.post("/login?next=/runs", data={"token": "wrong"})).status_code == 401
     entered = await own.post("/login?next=/runs", data={"token": TOKEN})

@@ -1,5 +1,5 @@
 // What a finished run offers: forms that open when they are wanted, what they can cost, and the removal of the run.
-import { attempt, request } from "./app.js";
+import { attempt, leave, request } from "./app.js";
 import { showEstimate } from "./estimate.js";
 import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
@@ -90,7 +90,7 @@ page.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(form.querySelector("[type=submit]"), async () => {
     const begun = await request(`${address}/${form.dataset.kind}`, { method: "POST", body: bodyOf(form) });
-    location.assign(begun.address);
+    await leave(begun.address);
   });
 });
 
@@ -105,7 +105,7 @@ page.addEventListener("click", async ({ target }) => {
   }
   if (target.id === "remove-run") {
     const removed = await removeRuns([page.dataset.run], target);
-    if (removed.length) location.assign("/runs");
+    if (removed.length) leave("/runs");
   }
 });
 

@@ -36,8 +36,10 @@ export async function request(address, { method = "GET", body, signal } = {}) {
   return content;
 }
 
-/** Run what a click or a form asks for; what goes wrong is told, and the button is of no use meanwhile. */
+/** Run what a click or a form asks for; what goes wrong is told, and the button is of no use meanwhile: keys that send a
+ * form again start nothing twice. */
 export async function attempt(button, work) {
+  if (button?.disabled) return undefined;
   if (button) button.disabled = true;
   try {
     return await work();
@@ -47,6 +49,12 @@ export async function attempt(button, work) {
   } finally {
     if (button) button.disabled = false;
   }
+}
+
+/** Go to another page. Resolves when this one is shown again, so that its buttons are of no use until then. */
+export function leave(address) {
+  location.assign(address);
+  return new Promise((resolve) => { addEventListener("pageshow", resolve, { once: true }); });
 }
 
 /** Keep an image; resolves to `{sha256, width, height, media_type, address}`. What goes wrong names the file. */

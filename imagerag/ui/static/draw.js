@@ -1,5 +1,5 @@
 // The form that starts a run: what it sends, what that can cost, and what survives a reload.
-import { attempt, replace, request } from "./app.js";
+import { attempt, leave, replace, request } from "./app.js";
 import { showEstimate } from "./estimate.js";
 import { Sources } from "./sources.js";
 
@@ -83,7 +83,7 @@ async function start() {
     throw new Error(texts.empty);
   }
   const run = await request("/runs", { method: "POST", body: body() });
-  location.assign(run.address);
+  await leave(run.address);
 }
 
 form.addEventListener("input", changed);

@@ -1,5 +1,5 @@
 // The list of libraries: make one.
-import { attempt, request } from "./app.js";
+import { attempt, leave, request } from "./app.js";
 
 const button = document.getElementById("make");
 const form = document.getElementById("new-library");
@@ -16,7 +16,7 @@ form.addEventListener("submit", (event) => {
   attempt(form.querySelector("[type=submit]"), async () => {
     try {
       const body = { name: form.elements.name.value.trim(), embedder: form.elements.embedder.value.trim() };
-      location.assign((await request("/library", { method: "POST", body })).address);
+      await leave((await request("/library", { method: "POST", body })).address);
     } catch (error) {
       problem.textContent = error.message;
       problem.hidden = false;

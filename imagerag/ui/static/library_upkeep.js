@@ -1,5 +1,5 @@
 // What keeps a library in order: each form begins a task.
-import { attempt, request, text as common } from "./app.js";
+import { attempt, leave, request, text as common } from "./app.js";
 import { start } from "./library_tasks.js";
 import { ask, text } from "./library_texts.js";
 
@@ -18,11 +18,11 @@ root.addEventListener("submit", (event) => {
   attempt(form.querySelector("[type=submit]"), async () => {
     if (form.id === "rename") {
       const { address: there } = await request(`${address}/rename`, { method: "POST", body: { name: form.elements.name.value } });
-      location.assign(`${there}/upkeep`);
+      await leave(`${there}/upkeep`);
     } else if (form.id === "delete") {
       const typed = await ask({ title: text("upkeep.delete_title", { name }), body: text("upkeep.delete_body"), typed: name,
         yes: text("upkeep.delete_yes"), cancel: common("cancel") });
-      if (typed) location.assign((await request(`${address}/delete`, { method: "POST", body: { name: typed } })).address);
+      if (typed) await leave((await request(`${address}/delete`, { method: "POST", body: { name: typed } })).address);
     } else {
       await start(form.dataset.kind, bodyOf(form));
       if (form.dataset.kind === "snapshot") location.reload();

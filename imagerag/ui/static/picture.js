@@ -1,5 +1,5 @@
 // A picture for something that the library did not have: dropped, pasted or chosen, put into it, and on with the run.
-import { attempt, request, tell, upload } from "./app.js";
+import { attempt, leave, request, tell, upload } from "./app.js";
 
 /** Listen in an element whose content comes and goes. */
 export function listenToPictures(root, texts, address) {
@@ -43,7 +43,7 @@ export function listenToPictures(root, texts, address) {
       const { sha256 } = pictures.get(form);
       const body = { sha256, caption: form.caption.value, library: form.library.value };
       const run = await request(`${address}/picture`, { method: "POST", body });
-      if (run.address) location.assign(run.address);
+      if (run.address) await leave(run.address);
       else tell(texts.added);
     });
   });
