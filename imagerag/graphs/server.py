@@ -31,6 +31,7 @@ from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunSpec
+from imagerag.formatting.texts import texts
 from imagerag.graphs.configuration.origin_guard import OriginGuard
 from imagerag.graphs.configuration.settings import Settings, resolve
 from imagerag.graphs.dependencies import Backends, Dependencies
@@ -194,4 +195,5 @@ def configured() -> tuple[Settings, Dependencies]:
     dependencies.name(*settings.specs)
     for part in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
         assert part is not None
+    texts()
     return settings, dependencies

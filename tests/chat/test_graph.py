@@ -110,6 +110,15 @@ async def killed(chat: Chat, prompt: str) -> None:
     chat.judge.latency_s, chat.runner = 0, runner
 
 
+async def test_a_message_after_one_that_was_refused_changes_the_image_before(chat: Chat) -> None:
+    first = await chat.record(await chat.say("a scene"))
+    for refused in ("x" * 1_001, ""):
+        with pytest.raises(UsageError):
+            await chat.say(refused)
+    record = await chat.record(await chat.say("make it red"))
+    assert (record.feedback, record.parent_run.run_id) == (["make it red"], first.run_id)
+
+
 async def test_a_message_after_a_run_that_was_killed_is_a_prompt(chat: Chat) -> None:
     await killed(chat, "a scene")
     record = await chat.record(await chat.say("another scene"))
