@@ -64,6 +64,14 @@ async def test_a_dropped_image_is_a_subject_or_edited_where_a_mask_says_so(
     )
     cards = browser_page.locator(".source")
     await expect(cards).to_have_count(2)
+    transfer = await browser_page.evaluate_handle(
+        """bytes => { const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "plate.png", {type: "image/png"})); return data; }""",
+        [*photo(tmp_path / "plate.png", "teal").read_bytes()],
+    )
+    await browser_page.dispatch_event("h1", "drop", {"dataTransfer": transfer})  # beside the field
+    await expect(cards).to_have_count(3)
+    await cards.nth(2).get_by_role("button", name="Remove").click()
     broken = [{"name": f"{name}.png", "mimeType": "image/png", "buffer": b"nothing"} for name in ("first", "second")]
     await browser_page.locator("#files").set_input_files(broken)
     for name in ("first.png: not an image", "second.png: not an image"):

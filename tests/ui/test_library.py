@@ -133,7 +133,11 @@ async def test_an_image_is_changed_drawn_with_and_removed(browser_page: Page, se
     record = await server.state.rag.libraries.record(sha256, "mine")
     assert record is not None
     assert (record.caption, record.tags, record.author) == (HOSTILE, ("one", "two"), "Bob")
+    await server.state.rag.libraries.update(sha256, library="mine", set={"k" * 900: "v"}, calibrate=False)
     await browser_page.reload()
+    value = await browser_page.locator(".pairs dd").first.bounding_box()
+    assert value is not None
+    assert value["width"] > 150
     await expect(browser_page.locator("#similar .hits > li").first).to_be_visible()
     assert "owned" not in await browser_page.title()
     await browser_page.get_by_role("button", name="Remove from the library…").click()

@@ -227,3 +227,19 @@ async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the
     assert not task.error
     assert [row.title for row in (await state.rag.libraries.browse("mine")).records] == ["red"]
     assert sorted(name for name, why in task.skipped if "leads out" in why) == ["blue.png", "out"]
+
+
+@pytest.mark.parametrize(("path", "name"), [("delete", "mine"), ("rename", "other")])
+async def test_a_library_that_is_worked_on_is_neither_deleted_nor_renamed(tmp_path: Path, path: str, name: str) -> None:
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))
+    await state.rag.libraries.open("mine", create=True)
+    transport, headers = httpx.ASGITransport(make_app(state)), {CSRF_HEADER: csrf_token(state)}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+        await client.post("/library/mine/uploads", json={"files": 2})
+        refused = await client.post(f"/library/mine/{path}", json={"name": name})
+        assert (refused.status_code, "under way" in refused.text) == (400, True)
+        [task] = state.library_tasks.of_library("mine")
+        await client.post(f"/library-tasks/{task.task_id}/end")
+        while not task.ended:
+            await task.change(task.changes, within_s=1)
+        assert (await client.post(f"/library/mine/{path}", json={"name": name})).status_code == 200

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import ImageRAGError, UnknownLibraryError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
@@ -68,6 +68,7 @@ class LibraryTable(TableImages):
 
         Raises:
             LibraryDamagedError, StorageError: the files cannot be read.
+            UnknownLibraryError: the library was deleted while it was open.
         """
         try:
             return await asyncio.to_thread(retry_on_conflict, work)
@@ -76,6 +77,8 @@ class LibraryTable(TableImages):
         except LANCE_ERRORS as error:
             if await asyncio.to_thread(self._follow_rename):
                 return await self.read(work)
+            if not await asyncio.to_thread(self.folder.exists) and await asyncio.to_thread(self.folder.parent.exists):
+                raise UnknownLibraryError(f"library {self.name!r} was deleted meanwhile") from error
             raise damaged(self.name, error, self.folder) from error
 
     async def write(self, work: Callable[[], T]) -> T:
@@ -93,7 +96,8 @@ class LibraryTable(TableImages):
 
     async def rows(self, ids: Sequence[str] | None) -> list[ImageRecord]:
         """The rows with these ids (None is all), unordered."""
-        return await self._read_ids(form.row_columns(self.lance), ids, form.from_query)
+        columns = await self.read(lambda: form.row_columns(self.lance))
+        return await self._read_ids(columns, ids, form.from_query)
 
     async def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that the table has."""
@@ -259,7 +263,7 @@ class LibraryTable(TableImages):
 
     async def clear(self, ids: Sequence[str], columns: Sequence[str]) -> None:
         """Set those of these columns that the table has to null, for rows with these ids."""
-        have = dict.fromkeys(form.present(self.lance, columns), "NULL")
+        have = dict.fromkeys(await self.read(lambda: form.present(self.lance, columns)), "NULL")
         where = form.id_filter("id", ids)
         await self.write(lambda: self.lance.update(where=where, values_sql=have) if ids and have else None)
 

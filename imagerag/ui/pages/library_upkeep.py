@@ -23,7 +23,7 @@ from imagerag.formatting.interface_terms import as_commands
 from imagerag.ui.library_tasks import Kind, LibraryTask
 from imagerag.ui.pages.library import address_of, library_values
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 
 WORST: Final = 60
 """Captions that are shown of those that do not reach the threshold."""
@@ -136,7 +136,7 @@ async def task_file(request: Request) -> Response:
 @as_answer
 async def rename_library(request: Request) -> Response:
     """Give a library another name."""
-    body, name = await read_json(request, NameRequest), request.path_params["name"]
+    body, name = await read_json(request, NameRequest), await _idle(request)
     await state_of(request).rag.libraries.rename(name, body.name.strip())
     return JSONResponse({"address": address_of(body.name.strip())})
 
@@ -144,7 +144,7 @@ async def rename_library(request: Request) -> Response:
 @as_answer
 async def delete_library(request: Request) -> Response:
     """Delete a library. Its name has to be said again."""
-    body, name = await read_json(request, NameRequest), request.path_params["name"]
+    body, name = await read_json(request, NameRequest), await _idle(request)
     if body.name.strip() != name:
         raise UsageError("the names are not the same: nothing was deleted")
     await state_of(request).rag.libraries.delete(name)
@@ -157,6 +157,19 @@ async def remove_snapshot(request: Request) -> Response:
     body, name = await read_json(request, NameRequest), request.path_params["name"]
     await state_of(request).rag.libraries.snapshots.remove(body.name, name)
     return JSONResponse({})
+
+
+async def _idle(request: Request) -> str:
+    """The name of a library on which no work is under way.
+
+    Raises:
+        UsageError: there is some.
+    """
+    state, name = state_of(request), request.path_params["name"]
+    name = (await state.rag.libraries.summary(name, disk=False)).name
+    if any(not task.ended for task in state.library_tasks.of_library(name)):
+        raise UsageError(texts_of(request)("library.upkeep.busy"))
+    return str(name)
 
 
 async def _export(rag: ImageRAG, name: str, body: TaskRequest, task: LibraryTask) -> ExportedFile:

@@ -89,3 +89,12 @@ function morph(old, fresh) {
   });
   now.slice(next.length).forEach((node) => node.remove());
 }
+
+// A file that is dropped where no page takes one is not shown in place of the page.
+for (const kind of ["dragover", "drop"]) {
+  window.addEventListener(kind, (event) => {
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+  });
+}

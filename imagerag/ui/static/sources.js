@@ -17,9 +17,16 @@ export class Sources {
   listen(box, drop) {
     const files = box.querySelector("#files");
     files.addEventListener("change", () => this.take(files.files).then(() => { files.value = ""; }));
-    box.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-    box.addEventListener("dragleave", () => drop.classList.remove("over"));
-    box.addEventListener("drop", (event) => {
+    // Anywhere on the page: beside the field, the browser would leave the form and show the file.
+    const holdsFiles = (event) => event.dataTransfer.types.includes("Files");
+    document.addEventListener("dragover", (event) => {
+      if (!holdsFiles(event)) return;
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    document.addEventListener("dragleave", () => drop.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
+      if (!holdsFiles(event)) return;
       event.preventDefault();
       drop.classList.remove("over");
       this.take(event.dataTransfer.files);

@@ -190,6 +190,14 @@ async def test_update_delete_count(library, put, embedder):
     assert await library.delete([]) == 0
 
 
+async def test_a_library_that_is_deleted_while_it_is_open_is_said_to_be(home, library, put, picture):
+    row = await put("red")
+    remove(home, library.name)
+    for reading in (library.rows(), library.delete([row.id]), library.count()):
+        with pytest.raises(UnknownLibraryError, match="was deleted meanwhile"):
+            await reading
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 async def test_vectors_that_mean_nothing_are_refused(library, put, embedder, picture, value, monkeypatch):
     await put("red")
