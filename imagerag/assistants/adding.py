@@ -114,11 +114,12 @@ def _usual_library(rag: "ImageRAG") -> str:
 
 async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> ToolResult:
     """Add the image, and search for it as a run would. The library keeps its bytes."""
+    from imagerag.assistants.image_lookup import named_by_id
     from imagerag.assistants.library_search import search_library
     from imagerag.store.library.indexing.uploads import UploadedImage
 
     request, image, library = addition.request, addition.image, addition.library
-    name = "" if request.image.startswith("image://") else PurePath(request.image).name
+    name = "" if named_by_id(request.image) else PurePath(request.image).name
     upload = UploadedImage(data=addition.data, name=name, caption=request.caption)
     uploads = await rag.libraries.add_images([upload], library=library)
     if uploads.skipped:
@@ -176,13 +177,14 @@ def _command(addition: Addition, file: str) -> tuple[str, list[str]]:
 
 async def _file_of(images: "ImageLookup", addition: Addition) -> str:
     """The file that a person adds: the one that was named, that of a run's image, or a placeholder."""
+    from imagerag.assistants.image_lookup import named_by_id
+
     source = addition.request.image
     if source.startswith(("http://", "https://")):
         return "FILE"
-    path = await asyncio.to_thread(images.path, addition.image.sha256, addition.image.media_type)
-    if path is None and not source.startswith("image://"):
-        path = await asyncio.to_thread(images.file, source)
-    return path or "FILE"
+    if not named_by_id(source):
+        return await asyncio.to_thread(images.file, source)
+    return await asyncio.to_thread(images.path, addition.image.sha256, addition.image.media_type) or "FILE"
 
 
 def _added(report: AddedReport, caption: str) -> str:

@@ -19,6 +19,11 @@ _IMAGE: Final = re.compile(r"(?:image://)?([0-9a-f]{64})|image://([0-9a-f]{6,63}
 _REMEMBERED: Final = 10_000
 
 
+def named_by_id(source: str) -> re.Match[str] | None:
+    """The digits of an image's id, whole or its beginning; None for a path or an address."""
+    return _IMAGE.fullmatch(source.strip())
+
+
 class ImageLookup:
     """Finds images by `image://SHA256` or by what the input policy reads.
 
@@ -46,7 +51,7 @@ class ImageLookup:
             UsageError: it may not be read, or is no image.
             BlobError: no image has that id.
         """
-        match = _IMAGE.fullmatch(source.strip())
+        match = named_by_id(source)
         return await self.get((match[1] or match[2]).lower(), library) if match else await self._inputs.read(source)
 
     async def get(self, sha256: str, library: str | None = None) -> bytes:

@@ -93,7 +93,7 @@ class ChatNodes:
         run_id = "chat-" + sha256(f"{thread}/{message.id}".encode()).hexdigest()[:16]
         if run_id == state.get("run_id"):  # the same message once more
             return {**BLANK}  # type: ignore[typeddict-item]
-        before = state.get("run_id")
+        before: str | None = state.get("run_id")
         if await self._runs.record(before) is None:  # that message was refused: there is no run of it
             before = state.get("parent_run")
         return {"run_id": run_id, "parent_run": before, **BLANK}  # type: ignore[typeddict-item]

@@ -141,10 +141,10 @@ def batch_command(
         warn=lambda warnings: say_all(warning_lines(warnings), err=True),
     )
     say_all(warning_lines(notes(prompts)), err=True)
-    if dry_run:
-        return print_batch_estimate(batch, as_json)
     if keep_web:
         check_keeps_web(rag.settings.library)
+    if dry_run:
+        return print_batch_estimate(batch, as_json)
     if not quiet:
         say(run_header(rag.settings), err=True)
     began, code, bad = time.monotonic(), 0, _BadLines()

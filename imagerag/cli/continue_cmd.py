@@ -58,9 +58,9 @@ def continue_command(
     """
     rag = ImageRAG(home=globals_.home)
     name = run_name(rag, run)
+    if keep_web:
+        check_run_keeps_web(rag, name, steering["library"])
     if dry_run:
         return print_estimate(rag.runs.estimate_continue(name, **steering), output.mode == "json")
-    if keep_web:
-        check_run_keeps_web(rag, name)
     delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
     return follow_run(delivery, rag.runs.stream_continue(name, **steering))

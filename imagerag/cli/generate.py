@@ -125,10 +125,10 @@ def generate_command(
         "subjects": [given_prompt(subject) for subject in subjects],
         "edit": given_prompt(edit) if edit else None,
     }
-    if dry_run:
-        return print_estimate(rag.estimate(text, **options), output.mode == "json", header=run_header(rag.settings))
     if keep_web:
         check_keeps_web(rag.settings.library)
+    if dry_run:
+        return print_estimate(rag.estimate(text, **options), output.mode == "json", header=run_header(rag.settings))
     delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"], keep_web=keep_web)
     if not output.quiet:
         say_all([run_header(rag.settings), *first_time(rag)], err=True)

@@ -18,15 +18,18 @@ keep_web_option = click.option(
 )
 
 
-def check_run_keeps_web(rag: ImageRAG, name: str) -> None:
+def check_run_keeps_web(rag: ImageRAG, name: str, library: str | None = None) -> None:
     """The same for the library of a run that goes on.
+
+    Args:
+        library: where its references come from from now on, when not as before.
 
     Raises:
         UsageError: as `check_keeps_web`.
         UnknownRunError: no such run.
     """
     record = asyncio.run(rag.runs.get(name))
-    check_keeps_web(record.setup.library if record.setup else None)
+    check_keeps_web(library or (record.setup.library if record.setup else None))
 
 
 def check_keeps_web(library: str | None) -> None:

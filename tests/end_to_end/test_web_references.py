@@ -163,6 +163,15 @@ def test_a_run_without_the_web_has_nothing_to_keep(imagerag: Imagerag, mine: str
     assert "the web is not searched" in result.stderr
 
 
+@pytest.mark.parametrize(("library", "code"), [("mine,web:openverse", 0), ("sketch,web:openverse", 2), ("mine", 2)])
+def test_a_run_that_goes_on_with_another_library_keeps_it_there(
+    imagerag: Imagerag, mine: str, library: str, code: int
+) -> None:
+    run = document(imagerag("generate", "a red circle", "--library", mine, "--max-rounds", "0", "--json"))["run_id"]
+    options = ("--feedback", "make it blue", "--library", library, "--keep-web", "--dry-run")
+    assert imagerag("continue", run, *options).exit_code == code
+
+
 def drawn_circle() -> bytes:
     from imagerag.tools.sketch.world import Thing
 
@@ -178,9 +187,10 @@ def drawn_circle() -> bytes:
     ],
 )
 def test_there_must_be_a_library_to_keep_it_in(imagerag: Imagerag, library: str, why: str) -> None:
-    result = imagerag("generate", "x", "--library", library, "--keep-web")
-    assert result.exit_code == 2
-    assert why in result.stderr
+    for more in ((), ("--dry-run",)):
+        result = imagerag("generate", "x", "--library", library, "--keep-web", *more)
+        assert result.exit_code == 2
+        assert why in result.stderr
 
 
 async def test_what_is_kept_is_of_runs_that_ended(rag: ImageRAG) -> None:

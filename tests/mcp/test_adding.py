@@ -106,6 +106,8 @@ async def test_without_a_yes_nothing_is_added(shelf: Shelf, client: Connect) -> 
 
 
 async def test_where_nobody_can_be_asked_the_answer_has_the_command(shelf: Shelf, client: Connect) -> None:
+    # A run has drawn the same image: the command names the file that was named, not the run's.
+    await shelf.rag.dependencies.blobs.put((shelf.folder / "second.png").read_bytes())
     async with client() as connected:
         answer = await connected.call_tool("add_image", {**ASKED, "caption": "it's a mug; rm -rf /"})
         assert answer.is_error
@@ -115,6 +117,14 @@ async def test_where_nobody_can_be_asked_the_answer_has_the_command(shelf: Shelf
             f"imagerag library add mine {shelf.folder / 'second.png'} --licence CC0-1.0"
             " --caption 'it'\"'\"'s a mug; rm -rf /' --tag cup"
         )
+
+
+async def test_the_command_names_the_image_of_a_run_by_its_file(shelf: Shelf, client: Connect) -> None:
+    image = await shelf.rag.dependencies.blobs.put(tiny_png("drawn"))
+    async with client() as connected:
+        for name in (f"image://{image.sha256}", image.sha256, f"IMAGE://{image.sha256[:12]}"):
+            answer = await connected.call_tool("add_image", {"image": name, "library": "mine"})
+            assert f"{image.sha256[:16]}.png" in answer.content[0].text.splitlines()[1]
 
 
 async def test_a_command_is_whole_or_says_what_is_left_out(client: Connect) -> None:
