@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -55,7 +55,7 @@ def make_app(state: UiState) -> "ASGIApp":
 
     app = Starlette(
         routes=[*(route for module in PAGES for route in module.ROUTES), Route("/static/{name}", get_static)],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
+        exception_handlers={HTTPException: _refused, ClientDisconnect: _gone, Exception: _failed},
         lifespan=lifespan,
     )
     app.state.ui = state
@@ -76,6 +76,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     # Starlette's own messages are the names of status codes.
     message = error.detail if isinstance(error, HTTPException) and error.__cause__ is not None else ""
     return page(request, "refused.html", status=status, code=status, message=message)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody is there to answer: the browser broke off what it sent, as when a page is left."""
+    return Response(status_code=499)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

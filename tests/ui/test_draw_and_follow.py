@@ -34,3 +34,12 @@ async def test_keys_that_are_held_down_start_one_run(browser_page: Page, ui: UiS
     assert len(await ui.state.rag.runs.list()) == 1
     await browser_page.go_back()
     await expect(browser_page.get_by_role("button", name="Draw")).to_be_enabled()
+
+
+async def test_a_server_that_does_not_answer_is_said_in_the_readers_language(browser_page: Page, ui: UiServer) -> None:
+    await browser_page.context.add_cookies([{"name": "imagerag_language", "value": "de", "url": ui.address}])
+    await browser_page.goto(ui.address)
+    await browser_page.route("**/pick/**", lambda route: route.abort())
+    await browser_page.get_by_role("button", name="Aus früheren Läufen").click()
+    await expect(browser_page.locator("#status")).to_contain_text("der Server antwortet nicht")
+    assert await browser_page.locator("#status").evaluate("element => element.matches(':popover-open')")

@@ -56,6 +56,7 @@ async def test_the_token_is_shown_once_and_a_cookie_stands_for_it(tmp_path: Path
     own.cookies.clear()
     assert (await own.get("/runs/x/body")).status_code == 401
     assert (await own.post("/login?next=/runs", data={"token": "wrong"})).status_code == 401
+    assert (await own.post("/login?next=/runs", data={"token": "x" * 20_000})).status_code == 400
     entered = await own.post("/login?next=/runs", data={"token": TOKEN})
     assert entered.headers["location"] == "/runs"
     assert "HttpOnly" in entered.headers["set-cookie"]

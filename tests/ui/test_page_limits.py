@@ -177,3 +177,22 @@ async def test_what_nobody_foresaw_is_answered_and_said(state: UiState, monkeypa
     assert (script.status_code, person.status_code) == (500, 500)
     assert script.json()["message"] == "The server failed (KeyError); its log says more."
     assert "Der Server ist gescheitert (KeyError)" in person.text
+
+
+async def test_an_upload_that_breaks_off_is_no_failure_of_the_server(
+    state: UiState, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, heard = make_app(state), []
+    received = iter([{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}])
+    headers = [(b"host", b"127.0.0.1:8770"), (CSRF_HEADER.encode(), csrf_token(state).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/images", "headers": headers, "query_string": b""}
+
+    async def receive() -> Any:
+        return next(received)
+
+    async def send(message: Any) -> None:
+        heard.append(message["type"])
+
+    await app(scope, receive, send)
+    assert heard[0] == "http.response.start"
+    assert not caplog.records

@@ -10,11 +10,12 @@ from starlette.routing import Route
 
 from imagerag.ui.guard import SESSION_COOKIE, session_value
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import read_body, state_of
+from imagerag.ui.requests import as_answer, read_body, state_of
 
 YEAR_S: Final = 365 * 24 * 3600
 
 
+@as_answer
 async def login(request: Request) -> Response:
     """Ask for the token, or take it: from the form, or from `?token=` of the address that is printed at the start."""
     state = state_of(request)
