@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from fnmatch import fnmatch
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -115,8 +114,9 @@ def _signed(state: UiState, what: bytes) -> str:
 
 def _matches(value: str, patterns: Iterable[str]) -> bool:
     """Whether a host or an origin is one of those accepted, whose ":*" is any port."""
-    # Brackets are of IPv6 addresses here, not of a pattern.
-    return any(fnmatch(value.lower(), pattern.lower().replace("[", "[[]")) for pattern in patterns)
+    name, _, port = value.lower().rpartition(":")
+    any_port = f"{name}:*" if port.isdecimal() else None
+    return any(pattern.lower() in (value.lower(), any_port) for pattern in patterns)
 
 
 def _from_elsewhere(headers: Headers, method: str) -> bool:

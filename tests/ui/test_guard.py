@@ -25,6 +25,9 @@ def client(home: Path, **options: object) -> tuple[httpx.AsyncClient, UiState]:
     [
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Host": "127.0.0.1:8791@evil.example"}, 421),
+        ({"Host": "[::1]:8770"}, 200),
+        ({"Origin": "http://127.0.0.1:8770@evil.example"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
