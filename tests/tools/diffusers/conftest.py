@@ -91,5 +91,5 @@ def _unloaded() -> Iterator[None]:
 @pytest.fixture
 def references() -> list[ImagePart]:
     """Pictures that differ, as many as any family takes."""
-    drawn = [sample_image(f"reference {n}", SIZE) for n in range(10)]
+    drawn = [sample_image(f"reference {n}", SIZE) for n in range(6)]
     return [ImagePart(data=data, media_type="image/png", caption=f"thing {n}") for n, data in enumerate(drawn)]

@@ -580,5 +580,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "qwen-image-2.1": {"output_resolution": 64},
 }
 """What makes a pipeline small enough: shorter texts, references that are not enlarged to a megapixel."""
-SMALLER: dict[str, dict[str, Any]] = {"glm-image": {"min_side": 64}}
-"""What differs in a family's row, because the tiny pipeline takes smaller references."""
+SMALLER: dict[str, dict[str, Any]] = {
+    "glm-image": {"min_side": 64},
+    "flux3-klein": {"max_references": 4},
+    "flux3-klein-base": {"max_references": 4},
+}
+"""What differs in a family's row, to take smaller references or fewer."""
