@@ -68,8 +68,9 @@ docs-check: $(INSTALLED) ## run what the documents show and compare their genera
 	@echo "running the documents"
 	@$(BIN)/python -m pytest $(AT_ONCE) tests/docs
 
-docs: $(INSTALLED) ## rewrite the generated parts of the documents
-	@IMAGERAG_DOCS_WRITE=1 $(BIN)/python -m pytest tests/docs -k generated
+docs: $(INSTALLED) ## rewrite the generated parts of the documents, pictures of pages among them
+	@IMAGERAG_DOCS_WRITE=1 $(BIN)/python -m pytest tests/docs tests/ui/test_screenshots.py tests/mcp/app \
+	  -k "generated or picked"
 
 site: $(INSTALLED) ## build the documentation site into build/site, offline
 	@echo "building the documentation into build/site"
