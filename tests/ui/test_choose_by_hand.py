@@ -72,7 +72,15 @@ async def test_none_of_them_and_one_to_edit_are_answers_too(browser_page: Page, 
     await browser_page.goto(waiting)
     edit = browser_page.get_by_role("button", name="Edit this one").first
     await edit.click()
+    await browser_page.get_by_role("checkbox").nth(1).check()
+    # What else changes on the page takes no answer away that was not sent yet.
+    await browser_page.evaluate(
+        """async () => { const { replace, request } = await import("/static/app.js");
+        replace(document.getElementById("run"), await request(`${location.pathname}/body`)); }"""
+    )
     await expect(edit).to_have_attribute("aria-pressed", "true")
+    await expect(browser_page.get_by_role("checkbox").nth(1)).to_be_checked()
+    await browser_page.get_by_role("checkbox").nth(1).uncheck()
     await expect(browser_page.get_by_role("button", name="Use this one")).to_be_enabled()
     await edit.click()
     await expect(browser_page.get_by_role("button", name="Use these")).to_be_disabled()
