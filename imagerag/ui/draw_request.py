@@ -1,5 +1,6 @@
 """What the form of a new run sends, and what is made of it: a client with its backends, and options of a run."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -150,8 +151,20 @@ async def run_options(state: UiState, body: DrawRequest) -> dict[str, Any]:
     return options
 
 
-def within(limits: RunLimits, options: dict[str, Any]) -> dict[str, Any]:
-    """The limits of a run, those of the server where a request has none or higher ones.
+def within(limits: RunLimits, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits of a new run, those of the server where a request has none or higher ones.
+
+    Raises:
+        UsageError: what a call of unknown price counts as, on a server that limits the cost.
+    """
+    rounds = options.get("max_rounds")
+    if limits.max_rounds is not None:
+        rounds = least(3 if rounds is None else rounds, limits.max_rounds)
+    return spending_within(limits, options) | ({} if rounds is None else {"max_rounds": rounds})
+
+
+def spending_within(limits: RunLimits, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits of calls, cost and time of a run, those of the server where a request has none or higher ones.
 
     Raises:
         UsageError: what a call of unknown price counts as, on a server that limits the cost.
@@ -162,10 +175,7 @@ def within(limits: RunLimits, options: dict[str, Any]) -> dict[str, Any]:
         raise UsageError("what a call of unknown price counts as is set where the page is started")
     if limits.assume_cost_usd_per_call is None:
         spending["assume_cost_usd_per_call"] = assumed
-    rounds = options.get("max_rounds")
-    if limits.max_rounds is not None:
-        rounds = least(3 if rounds is None else rounds, limits.max_rounds)
-    return {name: value for name, value in {**spending, "max_rounds": rounds}.items() if value is not None}
+    return {name: value for name, value in spending.items() if value is not None}
 
 
 async def _images(state: UiState, body: DrawRequest) -> dict[str, Any]:

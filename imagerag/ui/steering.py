@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.ui.draw_request import check_backend
+from imagerag.ui.draw_request import check_backend, spending_within
 from imagerag.ui.requests import data_of
 from imagerag.ui.state import UiState
 
@@ -21,10 +21,12 @@ class Limits(BaseModel):
     deadline_s: float | None = Field(default=None, gt=0)
 
     def within(self, state: UiState) -> dict[str, Any]:
-        """The options of a run, without what is not limited."""
-        limits = state.limits.spending(self.max_calls, self.max_cost_usd, self.deadline_s)
-        limits["assume_cost_usd_per_call"] = self.assume_cost_usd_per_call or limits["assume_cost_usd_per_call"]
-        return {name: value for name, value in limits.items() if value is not None}
+        """The options of a run, without what is not limited.
+
+        Raises:
+            UsageError: what a call of unknown price counts as, on a server that limits the cost.
+        """
+        return spending_within(state.limits, data_of(self))
 
 
 LIMITS: Final = frozenset(Limits.model_fields)
@@ -55,7 +57,11 @@ class ForkRequest(Limits):
 
 
 def continue_options(body: ContinueRequest, state: UiState) -> dict[str, Any]:
-    """The options of `rag.runs.stream_continue`, within the server's limits."""
+    """The options of `rag.runs.stream_continue`, within the server's limits.
+
+    Raises:
+        UsageError: what a call of unknown price counts as, on a server that limits the cost.
+    """
     options = {name: value for name, value in data_of(body).items() if name not in LIMITS}
     options = {name: value for name, value in options.items() if value not in ("", [])}
     if state.limits.max_rounds is not None:
@@ -68,6 +74,7 @@ def fork_changes(body: ForkRequest, state: UiState, record: RunRecord) -> dict[s
 
     Raises:
         UntrustedError: a backend with an address or a path of its own that the server was not started with.
+        UsageError: what a call of unknown price counts as, on a server that limits the cost.
     """
     changes = {name: value for name, value in data_of(body).items() if name not in LIMITS and value != ""}
     for role in ("generator", "judge"):

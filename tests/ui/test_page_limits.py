@@ -82,6 +82,12 @@ async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
     assert (config.max_rounds, config.max_calls, config.max_cost_usd, setup.deadline_s) == (1, 5, 0.5, 60)
     refused = await client(state).post("/runs", json={"prompt": "a", "assume_cost_usd_per_call": 0.000001})
     assert "unknown price" in refused.json()["message"]
+    # A run that comes from this one is within them, too.
+    for way in ("continue", "fork"):
+        steer = {"assume_cost_usd_per_call": 0.000001, **({"step": 1} if way == "fork" else {})}
+        for address in (way, f"{way}/estimate"):
+            refused = await client(state).post(f"/runs/{run['run_id']}/{address}", json=steer)
+            assert "unknown price" in refused.json()["message"], address
 
 
 @pytest.mark.parametrize(("library", "searched"), [("", None), (None, "sketch"), ("sketch", "sketch")])

@@ -181,7 +181,8 @@ async def _record(request: Request) -> RunRecord:
 
 def _part(request: Request, record: RunRecord, template: str, **values: Any) -> Response:
     library = record.setup.library if record.setup else None
-    return page(request, template, record=record, gallery=LinkedImages(library or ""), **values)
+    server = state_of(request).limits
+    return page(request, template, record=record, gallery=LinkedImages(library or ""), server=server, **values)
 
 
 def _begun(run_id: str) -> Response:
