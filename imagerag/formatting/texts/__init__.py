@@ -56,6 +56,10 @@ class Texts:
             meaning=self._texts.get(f"{key}.meaning", own.meaning),
         )
 
+    def standing(self, status: str | None, outcome: str | None) -> Label:
+        """The label of a run's outcome, or of its status while there is none."""
+        return self.label("OUTCOMES", outcome) if outcome else self.label("STATUSES", status)
+
     def starting(self, prefix: str) -> dict[str, str]:
         """The texts below a prefix, for a script: key without the prefix → text with its placeholders."""
         start = f"{prefix}."
