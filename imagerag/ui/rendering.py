@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from imagerag.agent.types import ImageRef, Region
 from imagerag.formatting.html.templating import TEMPLATES as SHARED
 from imagerag.formatting.html.templating import environment
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.texts import languages
 from imagerag.reports import record_text
 from imagerag.reports.html import attempts, lineage, summary
@@ -31,6 +32,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     shared: dict[str, Any] = {
         "t": own,
         "in_words": partial(page_terms, own),
+        "as_commands": as_commands,
         "languages": languages(),
         "path": request.url.path,
         "csrf": csrf_token(state_of(request)),
@@ -60,17 +62,17 @@ class LinkedImages:
 
     def small(self, image: ImageRef, region: Region | None = None) -> str:
         """An image to recognise, with the box of a region."""
-        box = "" if region is None else "&region=" + ",".join(f"{share:.4f}" for share in region.shares)
-        return self.address(image.sha256, 192) + box
+        return self.address(image.sha256, 192, region)
 
     def mask(self, image: ImageRef) -> str:
         """A mask, light where the image may change."""
         return self.address(image.sha256, 192) + "&mask=1"
 
-    def address(self, sha256: str, side: int | None = None) -> str:
-        """The address of an image, its longer side `side` pixels at most; None is the file as it is."""
-        query = f"?side={side}" if side else "?"
-        return f"/images/{sha256}{query}" + (f"&library={quote(self.library)}" if self.library else "")
+    def address(self, sha256: str, side: int, region: Region | None = None) -> str:
+        """The address of an image, its longer side `side` pixels at most, with the box of a region."""
+        library = f"&library={quote(self.library)}" if self.library else ""
+        box = "" if region is None else "&region=" + ",".join(f"{share:.4f}" for share in region.shares)
+        return f"/images/{sha256}?side={side}{library}{box}"
 
 
 def static_file(name: str) -> Path:

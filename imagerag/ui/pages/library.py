@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import ImageRAGError, UntrustedError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.store.library.names import is_snapshot
 from imagerag.store.trust_store import is_named
@@ -46,8 +45,7 @@ async def libraries_page(request: Request) -> Response:
     """The libraries."""
     rag = state_of(request).rag
     summaries = await rag.libraries.summaries()
-    return page(request, "libraries.html", summaries=summaries, settings=rag.settings, address_of=address_of,
-                as_commands=as_commands)  # fmt: skip
+    return page(request, "libraries.html", summaries=summaries, settings=rag.settings, address_of=address_of)
 
 
 def _check_encoder(request: Request, spec: str) -> None:
@@ -82,7 +80,7 @@ async def library_page(request: Request) -> Response:
     try:
         return page(request, "library.html", **await library_values(request, disk=False))
     except ImageRAGError as error:
-        return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
+        return page(request, "library_gone.html", status=404, message=str(error))
 
 
 async def library_values(request: Request, *, disk: bool) -> dict[str, Any]:
@@ -96,7 +94,6 @@ async def library_values(request: Request, *, disk: bool) -> dict[str, Any]:
         "tasks": state.library_tasks.of_library(summary.name),
         "roots": state.inputs.roots,
         "query": request.query_params,
-        "as_commands": as_commands,
     }
 
 

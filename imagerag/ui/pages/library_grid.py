@@ -10,13 +10,12 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.client.search_document import document, threshold_of
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.reports import search_text
 from imagerag.reports.html.search_page import bars
 from imagerag.store.library.browsing import COLUMN_OF
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of
-from imagerag.ui.rendering import page
+from imagerag.ui.rendering import LinkedImages, page
 from imagerag.ui.requests import as_answer, number_of, state_of
 
 if TYPE_CHECKING:
@@ -69,10 +68,10 @@ async def found_part(request: Request) -> Response:
         hits[:] = [hit for hit in hits if hit.image.sha256 != query["without"]]
     await state.thumbnails.load(state.rag, name, [hit.image.sha256 for hit in hits])
     found = await _document(request, name, text, hits)
+    shown = [*zip(found.results, bars(found), strict=True)]
     more = k * 2 if len(hits) >= k and k < MOST else None
-    return page(request, "library_found.html", found=found, shown=[*zip(found.results, bars(found), strict=True)],
-                words=search_text, address=address_of(name), library=name, more=more, query=query,
-                as_commands=as_commands)  # fmt: skip
+    return page(request, "library_found.html", found=found, shown=shown, words=search_text, address=address_of(name),
+                gallery=LinkedImages(name), more=more, query=query)  # fmt: skip
 
 
 @as_answer

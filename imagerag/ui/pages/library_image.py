@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
 from imagerag.agent.types import Scalar
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of, library_values
 from imagerag.ui.rendering import page
@@ -61,14 +60,14 @@ async def image_page(request: Request) -> Response:
         values = await library_values(request, disk=False)
         record = await libraries.record(sha256, name)
     except ImageRAGError as error:
-        return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
+        return page(request, "library_gone.html", status=404, message=str(error))
     if record is None:
-        return page(request, "library_gone.html", status=404, message="", address=values["address"])
+        return page(request, "library_gone.html", status=404, message="")
     try:
         await libraries.image_bytes(sha256, name)
         trouble = ""
     except BlobError as error:
-        trouble = as_commands(str(error))
+        trouble = str(error)
     return page(request, "library_image.html", **values, record=record, trouble=trouble)
 
 

@@ -19,7 +19,6 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.ui.library_tasks import Kind, LibraryTask
 from imagerag.ui.pages.library import address_of, library_values
 from imagerag.ui.rendering import page
@@ -72,7 +71,7 @@ async def upkeep_page(request: Request) -> Response:
     try:
         return page(request, "library_upkeep.html", **await library_values(request, disk=True))
     except ImageRAGError as error:
-        return page(request, "library_gone.html", status=404, message=as_commands(str(error)))
+        return page(request, "library_gone.html", status=404, message=str(error))
 
 
 @as_answer
@@ -94,7 +93,7 @@ async def start_task(request: Request) -> Response:
 async def task_body(request: Request) -> Response:
     """A task as it stands, as a part of the page."""
     task = state_of(request).library_tasks.get(request.path_params["task"])
-    return page(request, "library_task.html", task=task, address=address_of(task.library), as_commands=as_commands)
+    return page(request, "library_task.html", task=task, address=address_of(task.library))
 
 
 @as_answer
