@@ -13,6 +13,7 @@ from imagerag.client.search_document import document, threshold_of
 from imagerag.reports import search_text
 from imagerag.reports.html.search_page import bars
 from imagerag.store.library.browsing import COLUMN_OF
+from imagerag.ui.image_bytes import image_bytes
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of
 from imagerag.ui.rendering import LinkedImages, page
@@ -104,11 +105,7 @@ async def _image(request: Request, library: str, sha256: str) -> bytes:
     """An image to search with: one that was dropped in, or one of the library."""
     rag = state_of(request).rag
     try:
-        return await rag.runs.image_bytes(sha256)
-    except BlobError:
-        pass
-    try:
-        return await rag.libraries.image_bytes(sha256, library)
+        return await image_bytes(rag, sha256, library)
     except BlobError:
         small = await rag.libraries.thumbnails([sha256], library)
         if sha256 not in small:
