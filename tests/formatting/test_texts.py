@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from imagerag.formatting import labels
+from imagerag.formatting import check_labels, labels
 from imagerag.formatting.texts import FOLDER, accepted_language, languages, texts
 
 
@@ -31,8 +31,11 @@ def test_a_language_says_all_that_english_says(language: str) -> None:
 @pytest.mark.parametrize("language", languages()[1:])
 def test_a_language_names_every_value_of_every_table(language: str) -> None:
     own = words(language)
-    for table in ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS"):
-        for value, row in getattr(labels, table).items():
+    tables = ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS")
+    rows = {table: getattr(labels, table) for table in tables}
+    rows |= {"WAYS": check_labels.WAYS, "VERDICTS": check_labels.VERDICTS}
+    for table, values in rows.items():
+        for value, row in values.items():
             key = f"labels.{table}.{value}"
             assert not row or f"{key}.name" in own or key in own, key
 
