@@ -8,7 +8,7 @@ from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, percent
 from imagerag.formatting.text import image_name
-from imagerag.formatting.texts import Texts, texts
+from imagerag.formatting.texts import ENGLISH_TEXTS, Texts
 
 
 def outcome_of(record: RunRecord) -> tuple[str, str]:
@@ -17,9 +17,8 @@ def outcome_of(record: RunRecord) -> tuple[str, str]:
     return stands.name, stands.tone
 
 
-def decision_of(candidate: Candidate, threshold: float | None, t: Texts | None = None) -> tuple[str, str]:
+def decision_of(candidate: Candidate, threshold: float | None, t: Texts = ENGLISH_TEXTS) -> tuple[str, str]:
     """The decision about a candidate, and its reason."""
-    t = t or texts()
     word, why = t.label("DECISIONS", candidate.decision)[:2]
     if candidate.decision == "below_threshold" and threshold is not None:
         why = t("search.below", distance=cosine(threshold - candidate.similarity)) + caption_text(candidate, t)
@@ -31,9 +30,8 @@ def passed(candidate: Candidate) -> bool:
     return candidate.decision != "below_threshold"
 
 
-def score_of(verdict: Verdict | None, t: Texts | None = None) -> str:
+def score_of(verdict: Verdict | None, t: Texts = ENGLISH_TEXTS) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
-    t = t or texts()
     if verdict is None:
         return t("attempt.not_judged")
     if verdict.status == "judged" and verdict.checks:
@@ -71,20 +69,19 @@ def similarity_text(candidate: Candidate, search: Search) -> str:
     return f"{cosine(candidate.similarity)}{limit}{caption_text(candidate)}"
 
 
-def caption_text(candidate: Candidate, t: Texts | None = None) -> str:
+def caption_text(candidate: Candidate, t: Texts = ENGLISH_TEXTS) -> str:
     """The similarity of a candidate's caption, where it may decide, and its threshold."""
     if candidate.caption_threshold is None:
         return ""
-    t = t or texts()
     reached = t("search.not_near") if candidate.caption_similarity is None else cosine(candidate.caption_similarity)
     return t("search.caption", reached=reached, threshold=cosine(candidate.caption_threshold))
 
 
-def drawing_notes(attempt: Attempt, t: Texts | None = None) -> list[str]:
+def drawing_notes(attempt: Attempt, t: Texts = ENGLISH_TEXTS) -> list[str]:
     """The size that was asked for, where the image has another one, what a fallback left out, and who did not draw."""
     size, image = attempt.size, attempt.image
     other = size is not None and (size.width, size.height) != (image.width, image.height)
-    sizes = (t or texts())("attempt.other_size", width=image.width, height=image.height, size=size)
+    sizes = t("attempt.other_size", width=image.width, height=image.height, size=size)
     return [*([sizes] if other else []), *attempt.fallback_errors]
 
 
@@ -99,9 +96,9 @@ def judging_notes(record: RunRecord) -> list[str]:
     return list(notes.values())
 
 
-def mask_words(check: MaskCheck, t: Texts | None = None) -> str:
+def mask_words(check: MaskCheck, t: Texts = ENGLISH_TEXTS) -> str:
     """Whether a mask was held, and what the generator had changed outside of it."""
-    t, changed = t or texts(), percent(check.changed_outside)
+    changed = percent(check.changed_outside)
     if not check.held:
         return t("attempt.mask_not_held", reason=check.reason, changed=changed)
     return t("attempt.mask_put_back" if check.changed_outside else "attempt.mask_held", changed=changed)

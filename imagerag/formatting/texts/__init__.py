@@ -80,7 +80,7 @@ class _Formatter(Formatter):
 
 def texts(language: str = ENGLISH) -> Texts:
     """The words of a language ("de"); English for one that there is not."""
-    return _read(language) if language in languages() else _ENGLISH_TEXTS
+    return _read(language) if language in languages() else ENGLISH_TEXTS
 
 
 def languages() -> tuple[str, ...]:
@@ -120,4 +120,4 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 # Read here: whoever needs the words later may be on an event loop, where no file is read.
 _LANGUAGES: Final = (ENGLISH, *sorted({path.stem for path in FOLDER.glob("*.toml")} - {ENGLISH}))
-_ENGLISH_TEXTS: Final = _read(ENGLISH)
+ENGLISH_TEXTS: Final = _read(ENGLISH)
