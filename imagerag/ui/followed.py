@@ -1,9 +1,14 @@
 """What pages follow: it counts its changes, and whoever follows it learns of each."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from imagerag.agent.errors import ImageRAGError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -13,10 +18,13 @@ class Followed:
     Attributes:
         changes: how many times something happened.
         ended: whether it has ended.
+        error: why it broke off, or could not begin.
     """
 
     changes: int = 0
     ended: bool = False
+    error: str = ""
+    _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     async def change(self, seen: int, *, within_s: float | None) -> bool:
@@ -40,6 +48,17 @@ class Followed:
                     await asyncio.sleep(pause_s)
             seen = self.changes
             yield seen
+
+    @contextmanager
+    def noting_failure(self, what: str) -> Iterator[None]:
+        """Note an error as `error` in place of raising it; one that nobody foresaw is logged as that of `what`."""
+        try:
+            yield
+        except ImageRAGError as error:
+            self.error = str(error)
+        except Exception as error:
+            log.exception("%s failed", what)
+            self.error = f"the server failed ({type(error).__name__}); its log says more"
 
     def tell(self) -> None:
         """Something happened."""

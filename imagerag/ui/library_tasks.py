@@ -1,7 +1,6 @@
 """Work on libraries that takes a while. It belongs to the server, not to the page that began it."""
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -9,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.ui.followed import Followed
 
@@ -27,8 +26,6 @@ MOST: Final = 4
 SKIPPED: Final = 500
 """Files that are listed by name with the reason why they were left out."""
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(eq=False, kw_only=True)
 class LibraryTask(Followed):
@@ -41,7 +38,6 @@ class LibraryTask(Followed):
         skipped: (name, reason) of what was left out, the first `SKIPPED` of `skipped_count`.
         notes: what the person should know.
         result: what it found, once it has ended.
-        error: why it broke off.
         stopped: whether a person stopped it.
     """
 
@@ -54,11 +50,9 @@ class LibraryTask(Followed):
     skipped_count: int = 0
     notes: list[str] = field(default_factory=list)
     result: Any = None
-    error: str = ""
     stopped: bool = False
     started: float = field(default_factory=time.monotonic)
     elapsed_s: float = 0.0
-    _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
 
     @property
@@ -98,15 +92,12 @@ class LibraryTask(Followed):
     async def run(self, work: "Callable[[LibraryTask], Awaitable[Any]]") -> None:
         """Do the work to its end, whatever that is."""
         try:
-            self.result = await work(self)
-        except ImageRAGError as error:
-            self.error = as_commands(str(error))
+            with self.noting_failure(f"{self.kind} of library {self.library}"):
+                self.result = await work(self)
         except asyncio.CancelledError:
             self.stopped = True
-        except Exception as error:
-            log.exception("%s of library %s failed", self.kind, self.library)
-            self.error = f"the server failed ({type(error).__name__}); its log says more"
         finally:
+            self.error = as_commands(self.error)
             self.end_now()
 
     def end_now(self) -> None:

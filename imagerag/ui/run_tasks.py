@@ -1,13 +1,12 @@
 """Runs that belong to the server and not to the page that started them: a page only follows, and can be closed."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef, Progress
 from imagerag.ui.followed import Followed
 
@@ -19,8 +18,6 @@ KNOWN: Final = 200
 
 MOST: Final = 16
 """Runs under way at a time."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -35,7 +32,6 @@ class RunTask(Followed):
         progress: how far the drawing is that is being made; None between drawings.
         partial: the last unfinished image of that drawing.
         warnings: what is likely to go wrong.
-        error: why it could not begin or broke off, where it has no record that says so.
         stopping: whether somebody stopped it.
     """
 
@@ -46,9 +42,7 @@ class RunTask(Followed):
     progress: Progress | None = None
     partial: ImageRef | None = None
     warnings: tuple[str, ...] = ()
-    error: str = ""
     stopping: bool = False
-    _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     def stop(self) -> None:
         """End the run as cancelled; its record is written."""
@@ -78,7 +72,8 @@ class RunTask(Followed):
             raise UsageError(self.error)
 
     async def _run(self, events: AsyncGenerator["RunEvent"]) -> None:
-        try:
+        # A run that is cancelled has written its end.
+        with self.noting_failure(f"run {self.run_id}"), suppress(asyncio.CancelledError):
             async with aclosing(events) as stream:
                 async for event in stream:
                     self.progress = event.progress if event.kind == "progress" else None
@@ -89,13 +84,6 @@ class RunTask(Followed):
                     self.warnings = event.warnings or self.warnings
                     self.ended = event.kind in ("waiting", "ended")
                     self.tell()
-        except ImageRAGError as error:
-            self.error = str(error)
-        except asyncio.CancelledError:
-            pass  # the run has written its end
-        except Exception as error:
-            log.exception("run %s failed", self.run_id)
-            self.error = f"the server failed ({type(error).__name__}); its log says more"
 
 
 class RunTasks:
