@@ -28,6 +28,11 @@ EVALUATIONS: Final = REPORTS.parents[2] / "evals" / "reports" / "templates"
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page, or a part of one, of a template of this package, in the reader's language."""
+    return HTMLResponse(markup(request, template, **values), status)
+
+
+def markup(request: Request, template: str, **values: Any) -> str:
+    """The markup of a page, or of a part of one, of a template of this package, in the reader's language."""
     own = texts_of(request)
     shared: dict[str, Any] = {
         "t": own,
@@ -43,7 +48,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "summary": summary,
     }
     jinja = environment(TEMPLATES, REPORTS, EVALUATIONS)
-    return HTMLResponse(jinja.get_template(template).render(**shared | values), status)
+    return jinja.get_template(template).render(**shared | values)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from imagerag.batch.output_dir import BATCH, OutputDir
 from imagerag.batch.results import BatchResult
 from imagerag.files.access_policy import InputPolicy
 from imagerag.files.result_folders import find_folders, resolve_below
-from imagerag.formatting import labels
 from imagerag.ui.pages.images import reduced_answer
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, number_of, state_of, texts_of
@@ -94,7 +93,7 @@ def standing_of(result: BatchResult) -> tuple[str, str]:
 def _rows(folder: Path, request: Request, first: int) -> dict[str, Any]:
     rows = list(islice(OutputDir(folder).read(), first, first + SHOWN))
     follows = str(request.url.include_query_params(first=first + SHOWN)) if len(rows) == SHOWN else ""
-    return {"rows": rows, "folder": folder, "follows": follows, "standing_of": standing_of, "labels": labels}
+    return {"rows": rows, "folder": folder, "follows": follows, "standing_of": standing_of}
 
 
 ROUTES: Final = [Route("/batches", batches_page), Route("/batches/image", batch_image)]

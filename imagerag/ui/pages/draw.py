@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from imagerag.agent.errors import UsageError
@@ -14,6 +14,7 @@ from imagerag.graphs.runs.records import new_run_id
 from imagerag.ui.draw_request import MOST_IMAGES, DrawRequest, client_of, run_options
 from imagerag.ui.estimates import estimate_part
 from imagerag.ui.library_choice import library_choices
+from imagerag.ui.pages.images import keep_image
 from imagerag.ui.pages.run import begin
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of
@@ -77,10 +78,8 @@ async def estimate_run(request: Request) -> Response:
 @as_answer
 async def name_image(request: Request) -> Response:
     """Keep an image that is named by a path or an address, as far as the server's policy allows it."""
-    state = state_of(request)
-    data = await state.inputs.read((await read_json(request, NamedImage)).source)
-    image = await state.rag.dependencies.blobs.put(data)
-    return JSONResponse({**image.model_dump(), "address": f"/images/{image.sha256}"}, 201)
+    named = await read_json(request, NamedImage)
+    return await keep_image(request, await state_of(request).inputs.read(named.source))
 
 
 ROUTES: Final = [

@@ -46,7 +46,11 @@ async def get_image(request: Request) -> Response:
 @as_answer
 async def post_image(request: Request) -> Response:
     """Keep an image, the body of the request; the answer names it for other requests."""
-    data = await read_body(request, MAX_BYTES)
+    return await keep_image(request, await read_body(request, MAX_BYTES))
+
+
+async def keep_image(request: Request, data: bytes) -> Response:
+    """Keep an image, and answer with what names it."""
     image = await state_of(request).rag.dependencies.blobs.put(data)
     return JSONResponse({**image.model_dump(), "address": f"/images/{image.sha256}"}, 201)
 

@@ -16,7 +16,7 @@ from imagerag.store.library.browsing import COLUMN_OF
 from imagerag.ui.image_bytes import image_bytes
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of
-from imagerag.ui.rendering import LinkedImages, page
+from imagerag.ui.rendering import LinkedImages, markup, page
 from imagerag.ui.requests import as_answer, number_of, state_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ async def images_part(request: Request) -> Response:
     )
     await state.thumbnails.load(state.rag, shown.library, [one.id for one in shown.records])
     why = await state.rag.libraries.no_match(name, wanted) if wanted and not shown.total else ""
-    tiles = page(request, "library_tiles.html", records=shown.records, address=address_of(shown.library))
-    content = {"total": shown.total, "offset": shown.offset, "no_match": why, "html": bytes(tiles.body).decode()}
-    return JSONResponse(content)
+    tiles = markup(request, "library_tiles.html", records=shown.records, address=address_of(shown.library))
+    return JSONResponse({"total": shown.total, "offset": shown.offset, "no_match": why, "html": tiles})
 
 
 @as_answer

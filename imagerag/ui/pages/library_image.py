@@ -11,7 +11,7 @@ from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
 from imagerag.agent.types import Scalar
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of, library_values
-from imagerag.ui.rendering import page
+from imagerag.ui.rendering import markup, page
 from imagerag.ui.requests import as_answer, read_json, state_of
 
 PREVIEWED: Final = 24
@@ -113,8 +113,8 @@ async def remove_images(request: Request) -> Response:
         *body.ids, library=name, filter=body.filter.strip() or None, calibrate=False, dry_run=body.preview
     )
     await state.thumbnails.load(state.rag, name, [row.id for row in rows.rows[:PREVIEWED]])
-    shown = page(request, "library_tiles.html", records=rows.rows[:PREVIEWED], address=address_of(name))
-    return JSONResponse({"images": len(rows), "html": bytes(shown.body).decode(), "preview": body.preview})
+    tiles = markup(request, "library_tiles.html", records=rows.rows[:PREVIEWED], address=address_of(name))
+    return JSONResponse({"images": len(rows), "html": tiles, "preview": body.preview})
 
 
 ROUTES: Final = [
