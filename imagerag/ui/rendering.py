@@ -15,7 +15,7 @@ from imagerag.formatting.html.templating import environment
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.texts import languages
 from imagerag.reports import record_text
-from imagerag.reports.html import attempts, lineage, summary
+from imagerag.reports.html import attempts, lineage
 from imagerag.ui.guard import csrf_token
 from imagerag.ui.page_terms import page_terms
 from imagerag.ui.requests import state_of, texts_of
@@ -45,7 +45,6 @@ def markup(request: Request, template: str, **values: Any) -> str:
         "attempts": attempts,
         "lineage": lineage,
         "record_text": record_text,
-        "summary": summary,
     }
     jinja = environment(TEMPLATES, REPORTS, EVALUATIONS)
     return jinja.get_template(template).render(**shared | values)

@@ -78,7 +78,7 @@ def _evaluation(folder: Path) -> dict[str, Any]:
         tables = list(all_tables(summary, bold="{}"))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder / SUMMARY} is damaged: {type(error).__name__}: {error}") from error
-    return {"folder": folder, "summary": summary, "tables": tables, "data": data, "images": images}
+    return {"folder": folder, "tables": tables, "data": data, "images": images}
 
 
 ROUTES: Final = [Route("/evaluations", evaluations_page), Route("/evaluations/image", evaluation_image)]

@@ -71,7 +71,7 @@ async def found_part(request: Request) -> Response:
     shown = [*zip(found.results, bars(found), strict=True)]
     more = k * 2 if len(hits) >= k and k < MOST else None
     return page(request, "library_found.html", found=found, shown=shown, words=search_text, address=address_of(name),
-                gallery=LinkedImages(name), more=more, query=query)  # fmt: skip
+                gallery=LinkedImages(name), more=more)  # fmt: skip
 
 
 @as_answer
