@@ -112,7 +112,7 @@ class RunSteeringAPI:
             keep_images=keep_images,
             add_images=add_images,
             prompt=prompt,
-            feedback=() if feedback is None else feedback,
+            feedback=feedback,
             seed=seed,
             library=library,
             max_calls=max_calls,
@@ -173,7 +173,7 @@ class RunSteeringAPI:
         from imagerag.graphs.runs.event_stream import EventStream
 
         async def run_events() -> AsyncGenerator["RunEvent"]:
-            return follow((await self._context.dependencies.runs.get(run_id)).run_id)
+            return follow(await self._context.run_id(run_id))
 
         return EventStream(run_events)
 
