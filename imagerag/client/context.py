@@ -40,17 +40,6 @@ class ClientContext:
         dependencies.name(*self.settings.specs)
         return dependencies
 
-    async def run_id(self, name: str) -> str:
-        """The whole id of a run.
-
-        Args:
-            name: the id, or the start of it.
-
-        Raises:
-            UnknownRunError: no such run.
-        """
-        return (await self.dependencies.runs.get(name)).run_id
-
     @cached_property
     def runner(self) -> "Runner":
         """Runner of the generation graph."""
@@ -64,3 +53,15 @@ class ClientContext:
         from imagerag.graphs.runs.qa_runner import QARunner
 
         return QARunner(dependencies=self.dependencies)
+
+
+async def whole_id(context: ClientContext, run: str) -> str:
+    """The id of a run.
+
+    Args:
+        run: the id, or the start of it.
+
+    Raises:
+        UnknownRunError: no such run.
+    """
+    return (await context.dependencies.runs.get(run)).run_id
