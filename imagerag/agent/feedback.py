@@ -7,6 +7,7 @@ read it after the prompt. In a model's text it is marked, so that an adapter wit
 from collections.abc import Sequence
 from typing import Final
 
+from imagerag.agent import concept_tracker
 from imagerag.agent.ports import capabilities_of
 from imagerag.agent.state import RunState
 from imagerag.agent.types import Attempt, Concept, Requirement, TrackedConcept
@@ -61,7 +62,7 @@ def instruction(base: Attempt, concepts: Sequence[TrackedConcept], new: Sequence
     earlier = [one.requirement.text for one in verdict.checks if one.requirement.kind == "feedback"] if verdict else []
     missing: Sequence[Concept] = verdict.missing if verdict and not verdict.aligned else ()
     if verdict and verdict.aligned is False and not missing:
-        missing = [entry.concept for entry in concepts if entry.resolved_round is None and not entry.stands_for]
+        missing = [entry.concept for entry in concept_tracker.missing(concepts)]
     missing = [concept for concept in missing if concept.text not in earlier]
     content = [concept.text for concept in missing if concept.kind != "style"]
     styles = [concept.text for concept in missing if concept.kind == "style"]

@@ -4,21 +4,25 @@ import os
 import stat
 from pathlib import Path
 
+import click
+
 from imagerag.agent.errors import UsageError
 from imagerag.cli.terminal.output import say
 
+token_option = click.option("--token", metavar="T", help="The token itself. The process list shows it: prefer a file.")
 
-def access_token(token_option: str | None, file: str | None, variable: str) -> str | None:
+
+def access_token(token: str | None, file: str | None, variable: str) -> str | None:
     """The access token, from an option, a file or the environment; warns where others can read it.
 
     Raises:
         UsageError: it was given twice, or the file cannot be read or is empty.
     """
-    if token_option and file:
+    if token and file:
         raise UsageError("--token and --token-file: give one of them")
-    if token_option:
+    if token:
         say(f"imagerag: --token shows in the process list: use --token-file FILE, or {variable}", err=True)
-        return token_option
+        return token
     if not file:
         return os.environ.get(variable) or None
     path = Path(file).expanduser()

@@ -8,16 +8,8 @@ import click
 
 from imagerag.agent.extras import import_extra
 from imagerag.cli import Globals
-from imagerag.cli.access_token import access_token
-from imagerag.cli.options import (
-    cost_options,
-    deadline_option,
-    generator_option,
-    judge_option,
-    library_option,
-    pass_globals,
-    preset_option,
-)
+from imagerag.cli.access_token import access_token, token_option
+from imagerag.cli.options import pass_globals, server_run_options
 from imagerag.client.client import ImageRAG
 
 TOKEN: Final = "IMAGERAG_MCP_TOKEN"
@@ -39,7 +31,7 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     help="With --http: file with the token T that clients send as 'Authorization: Bearer T'. Needed where others can "
     f"connect  [env, with the token itself: {TOKEN}]",
 )
-@click.option("--token", metavar="T", help="The token itself. The process list shows it: prefer a file.")
+@token_option
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME", help="With --http: another host name that clients use."
 )
@@ -63,13 +55,7 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     "--root", "roots", multiple=True, metavar="DIR", help="Folder whose images clients may name; none by default."
 )
 @click.option("--allow-urls", is_flag=True, help="Let clients name images by public http(s) addresses.")
-@library_option
-@preset_option
-@generator_option
-@judge_option
-@click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Rounds at most, of each run.")
-@cost_options(", of each run", checked=True)
-@deadline_option(", of each run", checked=True)
+@server_run_options
 @click.option("--server-max-calls", type=click.IntRange(0), metavar="N", help="Model calls at most, of all runs.")
 @click.option("--server-max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of all runs.")
 @click.option(

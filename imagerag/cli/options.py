@@ -184,6 +184,18 @@ limit_options = together(
 """Limits of one run: calls, cost and time."""
 
 
+server_run_options = together(
+    library_option,
+    preset_option,
+    generator_option,
+    judge_option,
+    click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Rounds at most, of each run."),
+    cost_options(", of each run", checked=True),
+    deadline_option(", of each run", checked=True),
+)
+"""Options of the runs of a server: backends, library, and the limits of each."""
+
+
 def loop_options(*, defaults: bool = False) -> Decorator:
     """Options of the loop: judging and generating again.
 

@@ -8,16 +8,8 @@ import click
 
 from imagerag.agent.extras import import_extra
 from imagerag.cli import Globals
-from imagerag.cli.access_token import access_token
-from imagerag.cli.options import (
-    cost_options,
-    deadline_option,
-    generator_option,
-    judge_option,
-    library_option,
-    pass_globals,
-    preset_option,
-)
+from imagerag.cli.access_token import access_token, token_option
+from imagerag.cli.options import pass_globals, server_run_options
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.texts import languages
 
@@ -39,19 +31,13 @@ TOKEN: Final = "IMAGERAG_UI_TOKEN"
     help=f"File with the token that a browser has to show. Needed where others can connect  [env, with the token "
     f"itself: {TOKEN}]",
 )
-@click.option("--token", metavar="T", help="The token itself. The process list shows it: prefer a file.")
+@token_option
 @click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Another host name that browsers use.")
 @click.option("--root", "roots", multiple=True, metavar="DIR", help="Folder whose images the page may index or name.")
 @click.option("--allow-urls", is_flag=True, help="Let the page name images by public http(s) addresses.")
 @click.option("--language", type=click.Choice(languages()), help="Language of the page; by default the browser's.")
 @click.option("--no-browser", "open_browser", flag_value=False, default=True, help="Do not open a browser.")
-@library_option
-@preset_option
-@generator_option
-@judge_option
-@click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Rounds at most, of each run.")
-@cost_options(", of each run", checked=True)
-@deadline_option(", of each run", checked=True)
+@server_run_options
 @pass_globals
 def ui_command(globals_: Globals, /, **options: Any) -> int:
     """Open the page: draw, follow runs, choose references, compare, and keep your library, in a browser.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.runs.qa_runner import QARunner
     from imagerag.graphs.runs.runner import Runner
+    from imagerag.store.data_dir import DataDir
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,18 @@ class ClientContext:
     base: "ClientContext | None" = None
 
     @cached_property
+    def home(self) -> "DataDir":
+        """The data directory, found without what loads the graph."""
+        from imagerag.store.data_dir import DataDir
+
+        return DataDir.find(self.settings.home)
+
+    @cached_property
     def dependencies(self) -> "Dependencies":
         """Backends, libraries, images and the list of runs, shared by all runs of this client."""
         from imagerag.graphs.dependencies import Dependencies
-        from imagerag.store.data_dir import DataDir
 
-        dependencies = self.base.dependencies if self.base else Dependencies(DataDir.find(self.settings.home))
+        dependencies = self.base.dependencies if self.base else Dependencies(self.home)
         dependencies.name(*self.settings.specs)
         return dependencies
 
@@ -46,3 +53,15 @@ class ClientContext:
         from imagerag.graphs.runs.qa_runner import QARunner
 
         return QARunner(dependencies=self.dependencies)
+
+
+async def whole_id(context: ClientContext, run: str) -> str:
+    """The id of a run.
+
+    Args:
+        run: the id, or the start of it.
+
+    Raises:
+        UnknownRunError: no such run.
+    """
+    return (await context.dependencies.runs.get(run)).run_id

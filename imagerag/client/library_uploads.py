@@ -40,7 +40,6 @@ class LibraryUploads(LibraryOpening):
         """
         from imagerag.store.library.indexing.uploads import add_uploads
 
-        self._refuse_unchangeable(library)
-        return await add_uploads(await self.open(library), images, settled=settle, progress=progress)
+        return await add_uploads(await self._open_to_change(library), images, settled=settle, progress=progress)
 
     add_images_sync = synchronous(add_images)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.client.context import ClientContext
+from imagerag.client.context import ClientContext, whole_id
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import make_size
 
@@ -33,7 +33,7 @@ class RunEstimatesAPI:
         from imagerag.graphs.runs.continuation import ContinueOptions
         from imagerag.graphs.runs.estimates import estimate_continuation
 
-        run = (await self._context.dependencies.runs.get(run_id)).run_id
+        run = await whole_id(self._context, run_id)
         return await estimate_continuation(self._context.dependencies, run, ContinueOptions(**options))
 
     async def estimate_replay(self, run_id: str, step: int, **changes: Any) -> "Estimate":
@@ -51,7 +51,7 @@ class RunEstimatesAPI:
         """
         from imagerag.graphs.runs.estimates import estimate_fork
 
-        run = (await self._context.dependencies.runs.get(run_id)).run_id
+        run = await whole_id(self._context, run_id)
         return await estimate_fork(self._context.dependencies, run, fork_options(step, **changes))
 
     async def estimate_resume(self, run_id: str) -> "Estimate":
@@ -66,7 +66,7 @@ class RunEstimatesAPI:
         """
         from imagerag.graphs.runs.estimates import estimate_resume
 
-        run = (await self._context.dependencies.runs.get(run_id)).run_id
+        run = await whole_id(self._context, run_id)
         return await estimate_resume(self._context.dependencies, run)
 
     estimate_continue_sync = synchronous(estimate_continue)

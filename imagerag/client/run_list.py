@@ -30,18 +30,15 @@ class RunListAPI:
         Args:
             run_id: the whole id.
         """
-        from imagerag.store.data_dir import DataDir
         from imagerag.store.file_lock import is_locked
 
-        home = DataDir.find(self._context.settings.home)
-        return await asyncio.to_thread(is_locked, home.lock(run_id))
+        return await asyncio.to_thread(is_locked, self._context.home.lock(run_id))
 
     async def _index(self) -> "RunIndex":
-        from imagerag.store.data_dir import DataDir
         from imagerag.store.run_index import RunIndex
 
         # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
-        home = DataDir.find(self._context.settings.home)
+        home = self._context.home
         listed = RunIndex(home.run_list)
         if home.checkpoints.exists() and listed.is_lost():
             from imagerag.graphs.runs.reindexing import ensure_indexed

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imagerag.client.context import ClientContext
+from imagerag.client.context import ClientContext, whole_id
 from imagerag.client.run_estimates import fork_options
 from imagerag.client.synchronous import synchronous
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 class RunSteeringAPI:
     """Resuming, continuing and replaying runs."""
 
-    def __init__(self, context: ClientContext) -> None:
-        self._context = context
+    _context: ClientContext
 
     async def resume(
         self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
@@ -112,7 +111,7 @@ class RunSteeringAPI:
             keep_images=keep_images,
             add_images=add_images,
             prompt=prompt,
-            feedback=() if feedback is None else feedback,
+            feedback=feedback,
             seed=seed,
             library=library,
             max_calls=max_calls,
@@ -173,7 +172,7 @@ class RunSteeringAPI:
         from imagerag.graphs.runs.event_stream import EventStream
 
         async def run_events() -> AsyncGenerator["RunEvent"]:
-            return follow((await self._context.dependencies.runs.get(run_id)).run_id)
+            return follow(await whole_id(self._context, run_id))
 
         return EventStream(run_events)
 

@@ -90,10 +90,10 @@ class InputPolicy:
         """
         if not self.roots:
             raise UsageError("no folder is read here: none was allowed (the server's --root DIR allows one)")
-        root, inside = self._resolve(source)
-        if not (root / inside).is_dir():
+        path = self.file(source)
+        if not path.is_dir():
             raise UsageError(f"{source[:200]!r} is not a folder")
-        return root / inside
+        return path
 
     def file(self, source: str) -> Path:
         """A file that was named by a path, absolute or relative to a root, with every link followed. Blocks.

@@ -40,6 +40,7 @@ from imagerag.tools.registry import (
 )
 
 if TYPE_CHECKING:
+    from imagerag.agent.nodes import Nodes
     from imagerag.graphs.extensions import Extension
     from imagerag.graphs.generation import Workflow
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
@@ -144,10 +145,12 @@ class Dependencies:
 
     def workflow(self, parts: Backends | None = None, journal: Journal | None = None) -> "Workflow":
         """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
-        extension = self.extension
-        if parts is None:
-            return extension.workflow(extension.nodes.for_diagram())
-        return extension.workflow(extension.nodes(**vars(parts), blobs=self.blobs, journal=journal))
+        nodes = self.extension.nodes.for_diagram() if parts is None else self.nodes(parts, journal)
+        return self.extension.workflow(nodes)
+
+    def nodes(self, parts: Backends, journal: Journal | None = None) -> "Nodes":
+        """The nodes of a graph of these parts."""
+        return self.extension.nodes(**vars(parts), blobs=self.blobs, journal=journal)
 
     def checkpoints(self) -> AbstractAsyncContextManager["BatchedSqliteSaver"]:
         """The checkpoints, open for one start or resume, and shared with the others of this event loop."""

@@ -25,16 +25,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.calls.journal import Journal
 from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunSpec
-from imagerag.formatting.texts import texts
 from imagerag.graphs.configuration.origin_guard import OriginGuard
 from imagerag.graphs.configuration.settings import Settings, resolve
-from imagerag.graphs.dependencies import Backends, Dependencies
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.progress_events import ReportingNodes
@@ -87,7 +85,8 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
     pins = await thread_pins(dependencies, thread, setup.library)
     async with dependencies.journal() as journal:
         try:
-            workflow = _reporting(dependencies, parts, journal, thread).pin(pins)
+            nodes = ReportingNodes(dependencies.nodes(parts, journal), thread)  # images by their addresses
+            workflow = dependencies.extension.workflow(cast("Nodes", nodes)).pin(pins)
             yield workflow.warn_with(partial(_warned, dependencies, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
@@ -118,13 +117,6 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
             reranker=reranker,
             journal=journal,
         ).pin(pins)
-
-
-def _reporting(dependencies: Dependencies, parts: Backends, journal: Journal, thread: str) -> Workflow:
-    """The graph of these parts; its nodes write their events into the custom stream, with the images' addresses."""
-    extension = dependencies.extension
-    nodes = extension.nodes(**vars(parts), blobs=dependencies.blobs, journal=journal)
-    return extension.workflow(cast("Nodes", ReportingNodes(nodes, thread)))
 
 
 async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:
@@ -195,5 +187,4 @@ def configured() -> tuple[Settings, Dependencies]:
     dependencies.name(*settings.specs)
     for part in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
         assert part is not None
-    texts()
     return settings, dependencies

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.types import FrozenModel, Similarity
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.store.run_index import RunEntry
-
-RUNS: Final = 100
-"""Runs that are read by default: each is a record of some hundred kilobytes."""
 
 
 class UnmatchedConcept(FrozenModel):

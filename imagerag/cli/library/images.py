@@ -17,6 +17,7 @@ from imagerag.client.client import ImageRAG
 if TYPE_CHECKING:
     from imagerag.agent.types import Scalar
     from imagerag.schemas.libraries import ListedImage
+    from imagerag.store.library.maintenance.image_selection import ImageSelection
     from imagerag.store.library.schema import ImageRecord
 
 Action = Literal["add", "remove", "update"]
@@ -125,11 +126,8 @@ def remove_command(
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     at_once = yes and not dry_run
     hit = asyncio.run(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
-    if not as_json and not at_once:
-        asyncio.run(show_images(rag, name, hit))
-    if hit and not dry_run and not at_once:
-        question = f"remove {count(len(hit), 'image')} from library {name}?"
-        confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
+    question = f"remove {count(len(hit), 'image')} from library {name}?"
+    if not at_once and _confirmed(rag, name, "remove", hit, question, dry_run=dry_run, as_json=as_json):
         asyncio.run(rag.libraries.remove(*hit.ids, calibrate=calibrate))
     if as_json:
         say_document(name, "remove", hit.rows, len(hit), dry_run=dry_run)
@@ -178,11 +176,8 @@ def update_command(
     rag = ImageRAG(home=globals_.home, library=name)
     at_once = yes and not dry_run
     hit = asyncio.run(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
-    if not as_json and not at_once:
-        asyncio.run(show_images(rag, name, hit))
-    if hit and not dry_run and not at_once:
-        question = f"change {count(len(hit), 'image')} in library {name}?"
-        confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
+    question = f"change {count(len(hit), 'image')} in library {name}?"
+    if not at_once and _confirmed(rag, name, "update", hit, question, dry_run=dry_run, as_json=as_json):
         asyncio.run(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
     if as_json:
         say_document(name, "update", hit.rows, len(hit), dry_run=dry_run)
@@ -193,6 +188,18 @@ def update_command(
 
 
 COMMANDS: Final = (add_command, remove_command, update_command)
+
+
+def _confirmed(
+    rag: ImageRAG, name: str, action: Action, hit: "ImageSelection", question: str, *, dry_run: bool, as_json: bool
+) -> bool:
+    """Show the images that it would be, and ask; False where there is nothing to ask."""
+    if not as_json:
+        asyncio.run(show_images(rag, name, hit))
+    if not hit or dry_run:
+        return False
+    confirm(question, f"imagerag library {action} {name} … --yes", yes=False, as_json=as_json)
+    return True
 
 
 def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:

@@ -7,7 +7,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal.output import bold, count, dim, say_all, say_json, short, table
+from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
@@ -35,10 +35,10 @@ def unmatched_command(globals_: Globals, /, name: str, runs: int, as_json: bool)
         say_json(UnmatchedDocument(library=name, concepts=concepts).as_json())
         return 0
     if not concepts:
-        say_all([f"library {bold(name)}: runs found something for all that they searched it for"])
+        say(f"library {bold(name)}: runs found something for all that they searched it for")
         return 0
     say_all([f"library {bold(name)}: {count(len(concepts), 'concept')} without an image", *_lines(concepts)])
-    say_all(["add an image of each: imagerag library add " + f"{name} FILE --caption TEXT"])
+    say(f"add an image of each: imagerag library add {name} FILE --caption TEXT")
     return 0
 
 

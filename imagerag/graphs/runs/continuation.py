@@ -50,7 +50,7 @@ class ContinueOptions:
     keep_images: Sequence[str | int] = ()
     add_images: Sequence[str | int] = ()
     prompt: str | None = None
-    feedback: str | Sequence[str] = ()
+    feedback: str | Sequence[str] | None = None
     seed: int | None = None
     library: str | None = None
     max_calls: int | None = None
@@ -62,7 +62,7 @@ class ContinueOptions:
     @property
     def feedback_lines(self) -> Sequence[str]:
         """The feedback as a list."""
-        return [self.feedback] if isinstance(self.feedback, str) else self.feedback
+        return [self.feedback] if isinstance(self.feedback, str) else self.feedback or ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from imagerag.agent.errors import RunStateError
-from imagerag.agent.run_record import RunRecord, run_record
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunSpec, Subject
 from imagerag.graphs.configuration.trust_policy import check_recorded
 from imagerag.graphs.cost_estimate import Estimate, estimate_setup
@@ -12,7 +12,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.continuation import ContinueOptions, aligned_already, apply_options
 from imagerag.graphs.runs.fork import ForkOptions, changed, step_of
 from imagerag.graphs.runs.history import steps
-from imagerag.graphs.runs.records import read_record
+from imagerag.graphs.runs.records import record_of, with_pending_calls
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.graphs.validation import validate_feedback, validate_prompt
 
@@ -81,7 +81,8 @@ async def estimate_resume(dependencies: Dependencies, run_id: str) -> Estimate:
     if setup is None or values.get("result"):
         why = "has ended" if setup else "was stopped before its first step"
         raise RunStateError(f"run {run_id} {why}: there is nothing to go on with")
-    record, subjects = await read_record(dependencies, run_id), list(values.get("subjects") or [])
+    record = record_of(dependencies, await with_pending_calls(dependencies, standing))
+    subjects = list(values.get("subjects") or [])
     config, left = setup.config, dict[str, float]()
     if config.max_calls is not None:
         left["max_calls"] = max(0, config.max_calls - sum(record.calls.values()))
@@ -105,5 +106,4 @@ async def _read(dependencies: Dependencies, run_id: str) -> tuple[RunRecord, Run
     setup: RunSpec | None = standing.values.get("setup")
     if setup is None:
         raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
-    record = run_record(run_id, standing.values, question=standing.question)
-    return record, setup, list(standing.values.get("subjects") or [])
+    return record_of(dependencies, standing), setup, list(standing.values.get("subjects") or [])

@@ -30,7 +30,7 @@ async def read_record(dependencies: Dependencies, run_id: str) -> RunRecord:
     Raises:
         UnknownRunError: no such run.
     """
-    return record_of(dependencies, await _with_pending_calls(dependencies, await read_snapshot(dependencies, run_id)))
+    return record_of(dependencies, await with_pending_calls(dependencies, await read_snapshot(dependencies, run_id)))
 
 
 def record_of(dependencies: Dependencies, standing: RunSnapshot) -> RunRecord:
@@ -42,7 +42,7 @@ def record_of(dependencies: Dependencies, standing: RunSnapshot) -> RunRecord:
     return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
 
 
-async def _with_pending_calls(dependencies: Dependencies, standing: RunSnapshot) -> RunSnapshot:
+async def with_pending_calls(dependencies: Dependencies, standing: RunSnapshot) -> RunSnapshot:
     """Add the calls of an unfinished run that are in the journal and not yet in its state."""
     values = standing.values
     if values.get("result") or not dependencies.home.store.exists():

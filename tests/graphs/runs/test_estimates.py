@@ -28,7 +28,7 @@ async def ran(stage: Any, *judgements: Any, **config: Any) -> RunRecord:
 @pytest.mark.parametrize(
     "steering",
     [
-        {"more_rounds": 2},
+        {"more_rounds": 2, "feedback": None},
         {"more_rounds": 0, "prompt": "a green heart"},
         {"more_rounds": 1, "feedback": "make it red"},
         {"more_rounds": 1, "seed": 7},
