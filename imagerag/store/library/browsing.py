@@ -1,8 +1,6 @@
 """Pages of a library's images in an order, and what its filters can ask for. The encoder is not needed."""
 
 import asyncio
-import json
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +9,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters.conditions import as_typed
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import current_name, open_current
 from imagerag.store.library.filters import filter_checks
+from imagerag.store.library.filters.facets import text_of
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
@@ -192,11 +192,4 @@ def _filter_keys(table: Any) -> list[FilterKey]:
 
 def _written(value: Any) -> str:
     """A value as a filter writes it."""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}"
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value)
-    return text if re.fullmatch(r"[\w.:/-]+", text) else json.dumps(text, ensure_ascii=False)
+    return as_typed(f"{value:%Y-%m-%d}" if isinstance(value, datetime) else text_of(value))
