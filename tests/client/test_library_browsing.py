@@ -89,6 +89,17 @@ async def test_what_another_process_changes_is_seen(rag: ImageRAG, filled: Path,
         await rag.libraries.browse("yours")
 
 
+async def test_a_library_that_was_made_again_is_read_again(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path, library="mine")
+    for count in (1, 2):
+        await rag.libraries.open("mine", create=True)
+        await rag.libraries.add_images(
+            [UploadedImage(data=sample_image(str(at)), name=f"{at}.png") for at in range(count)], settle=False
+        )
+        assert (await rag.libraries.browse()).total == count
+        await rag.libraries.delete("mine")
+
+
 async def test_a_summary_says_what_it_is(rag: ImageRAG) -> None:
     (summary,) = await rag.libraries.summaries()
     assert (summary.name, summary.images, len(summary.newest), summary.error) == ("mine", COUNT, 4, "")

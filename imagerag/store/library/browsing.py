@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -61,9 +60,7 @@ class Browser:
     """
 
     home: DataDir
-    _orders: "OrderedDict[tuple[Path, int, Filter, Order], NDArray[np.uint64]]" = field(
-        default_factory=OrderedDict, repr=False
-    )
+    _orders: "OrderedDict[tuple[Any, ...], NDArray[np.uint64]]" = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     async def table(self, library: str) -> LibraryTable:
@@ -122,7 +119,9 @@ class Browser:
 
     def _ordered(self, opened: LibraryTable, filter: Filter, order: Order) -> "NDArray[np.uint64]":
         """The row ids of all images that match, in their order."""
-        key = (opened.folder, opened.lance.version, filter, order)
+        # One that was deleted and made again has the same folder, and often a version of the same number.
+        made = opened.folder.stat()
+        key = (opened.folder, made.st_ino, made.st_mtime_ns, opened.lance.version, filter, order)
         with self._lock:
             if key in self._orders:
                 self._orders.move_to_end(key)
