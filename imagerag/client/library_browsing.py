@@ -71,7 +71,7 @@ class LibraryBrowsing(LibraryOpening):
         from imagerag.store.library.names import is_snapshot, snapshot_tags
 
         name = await self._made(library)
-        opened = await asyncio.to_thread(self._browser.table, name)
+        opened = await self._browser.table(name)
         metadata = await opened.read(lambda: library_metadata_of(opened.lance, opened.name))
         newest = await self._browser.page(name, filter=Filter(), order="newest", offset=0, limit=4)
         return LibrarySummary(
@@ -185,7 +185,7 @@ class LibraryBrowsing(LibraryOpening):
         from imagerag.store.run_index import RunIndex
 
         name, dependencies = await self._made(library), self._context.dependencies
-        await asyncio.to_thread(self._browser.table, name)
+        await self._browser.table(name)
         entries = await RunIndex(dependencies.home.run_list).list(runs, library=name)
         return await unmatched_concepts(dependencies, entries)
 

@@ -259,11 +259,11 @@ class RunIndex:
             return connection.execute(f"SELECT {columns} FROM (SELECT *{empty} FROM runs) {clause}", values).fetchall()
 
     def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
-        names, rows = COLUMNS.split(", "), self._rows(COLUMNS, clause, values)
+        rows = self._rows(", ".join(COLUMNS), clause, values)
         try:
             marked = set(self.favourites.ids())
             return [
-                RunEntry.model_validate({**dict(zip(names, row, strict=True)), "favourite": row[0] in marked})
+                RunEntry.model_validate({**dict(zip(COLUMNS, row, strict=True)), "favourite": row[0] in marked})
                 for row in rows
             ]
         except ValidationError as error:

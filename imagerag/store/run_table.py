@@ -21,7 +21,11 @@ CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
 """
 LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT", "image": "TEXT"}
 """Columns that files of earlier versions lack."""
-COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *LATER))
+COLUMNS = ("run_id", "created", "updated", "status", "outcome", "prompt", "library", "score", *LATER)
+"""What a row has of a `RunEntry`."""
+
+_REPLACED = {name: f"excluded.{name}" for name in (*COLUMNS, "folded") if name not in ("run_id", "created")}
+_REPLACED["parent_run"] = "COALESCE(excluded.parent_run, parent_run)"
 
 
 def open_table(path: Path) -> AbstractAsyncContextManager[WriteBatcher]:
@@ -36,29 +40,12 @@ def _make(fresh: sqlite3.Connection) -> None:
 
 def upsert_row(connection: sqlite3.Connection, entry: "RunEntry") -> None:
     """Add a run's row, or replace it, except the time of its creation."""
-    row = (
-        entry.run_id,
-        stamp(entry.created),
-        stamp(entry.updated),
-        entry.status,
-        entry.outcome,
-        entry.prompt,
-        entry.library,
-        entry.score,
-        entry.cost_usd,
-        entry.calls,
-        entry.parent_run,
-        entry.image,
-        entry.prompt.casefold(),
-    )
+    row = {name: getattr(entry, name) for name in COLUMNS}
+    row |= {"created": stamp(entry.created), "updated": stamp(entry.updated), "folded": entry.prompt.casefold()}
     connection.execute(
-        f"INSERT INTO runs ({COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
-        "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
-        "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
-        "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-        "parent_run = COALESCE(excluded.parent_run, parent_run), "
-        "image = excluded.image, folded = excluded.folded",
-        row,
+        f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "
+        f"ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = {value}' for name, value in _REPLACED.items())}",
+        tuple(row.values()),
     )
 
 

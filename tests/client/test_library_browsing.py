@@ -29,8 +29,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rag.libraries.add_images_sync(images[:15], library="mine", settle=False)
     rag.libraries.add_images_sync(images[15:], library="mine")
     rag.libraries.update_sync(
-        library="mine", filter="title=03", add_tags=["a b"], set={"taken": "2020-05", "stars": 4}, calibrate=False
-    )
+        library="mine", filter="title=03", add_tags=["a b"],
+        set={"taken": "2020-05", "stars": 4, "mood": "none"}, calibrate=False,
+    )  # fmt: skip
     return home
 
 
@@ -70,6 +71,7 @@ async def test_a_filter_narrows_pages_and_says_what_it_does_not_know(rag: ImageR
 async def test_filters_are_offered_what_they_accept(rag: ImageRAG) -> None:
     keys = {key.key: key for key in await rag.libraries.filter_keys()}
     assert (keys["tag"].values, keys["stars"].kinds, keys["stars"].values) == (('"a b"',), ("number",), ("4",))
+    assert keys["mood"].values == ('"none"',)  # a word of the language, were it not in quotes
     assert "camera" not in keys  # no image has one
     for key in keys.values():
         for value in key.values[:3]:
@@ -85,6 +87,17 @@ async def test_what_another_process_changes_is_seen(rag: ImageRAG, filled: Path,
     assert await rag.libraries.image_bytes(record.id) in {sample_image(str(at)) for at in range(COUNT)}
     with pytest.raises(UnknownLibraryError):
         await rag.libraries.browse("yours")
+
+
+async def test_a_library_that_was_made_again_is_read_again(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path, library="mine")
+    for count in (1, 2):
+        await rag.libraries.open("mine", create=True)
+        await rag.libraries.add_images(
+            [UploadedImage(data=sample_image(str(at)), name=f"{at}.png") for at in range(count)], settle=False
+        )
+        assert (await rag.libraries.browse()).total == count
+        await rag.libraries.delete("mine")
 
 
 async def test_a_summary_says_what_it_is(rag: ImageRAG) -> None:

@@ -1,8 +1,6 @@
 """Pages of a library's images in an order, and what its filters can ask for. The encoder is not needed."""
 
 import asyncio
-import json
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +9,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters.conditions import as_typed
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import current_name, open_current
 from imagerag.store.library.filters import filter_checks
-from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.filters.facets import text_of
+from imagerag.store.library.filters.filter_expressions import matching
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
 
@@ -63,13 +63,16 @@ class Browser:
     _orders: "OrderedDict[tuple[Any, ...], NDArray[np.uint64]]" = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def table(self, library: str) -> LibraryTable:
-        """The table of a library, by its name or an earlier one, or of a snapshot. Blocks.
+    async def table(self, library: str) -> LibraryTable:
+        """The table of a library, by its name or an earlier one, or of a snapshot.
 
         Raises:
             UnknownLibraryError: there is none of that name.
             LibraryDamagedError: its files cannot be read.
         """
+        return await asyncio.to_thread(self._table, library)
+
+    def _table(self, library: str) -> LibraryTable:
         name = current_name(self.home, library)
         return LibraryTable(self.home, name, open_current(self.home, name))
 
@@ -80,7 +83,7 @@ class Browser:
             UnknownLibraryError, LibraryDamagedError: as `table`.
             FilterError: the filter asks for what the library does not know.
         """
-        opened = await asyncio.to_thread(self.table, library)
+        opened = await self.table(library)
 
         def work() -> ImagePage:
             filter_checks.check_filter(opened.lance, filter)
@@ -92,12 +95,12 @@ class Browser:
 
     async def no_match(self, library: str, filter: Filter) -> str:
         """Why a filter leaves nothing, with values that there are; empty where it leaves something."""
-        opened = await asyncio.to_thread(self.table, library)
+        opened = await self.table(library)
         return await opened.read(lambda: filter_checks.explain_filter(opened.lance, filter))
 
     async def record(self, library: str, sha256: str) -> ImageRecord | None:
         """What a library knows of an image; None when it does not hold it."""
-        opened = await asyncio.to_thread(self.table, library)
+        opened = await self.table(library)
         return next(iter(await opened.rows([sha256])), None)
 
     async def image_bytes(self, library: str, sha256: str) -> bytes:
@@ -106,17 +109,19 @@ class Browser:
         Raises:
             BlobError: it is not there, or its file is gone or was changed; the message says which and what to do.
         """
-        opened = await asyncio.to_thread(self.table, library)
+        opened = await self.table(library)
         return await opened.read(lambda: opened.image_bytes(sha256))
 
     async def filter_keys(self, library: str) -> "list[FilterKey]":
         """The keys and values that filters of a library can ask for."""
-        opened = await asyncio.to_thread(self.table, library)
+        opened = await self.table(library)
         return await opened.read(lambda: _filter_keys(opened.lance))
 
     def _ordered(self, opened: LibraryTable, filter: Filter, order: Order) -> "NDArray[np.uint64]":
         """The row ids of all images that match, in their order."""
-        key = (str(opened.folder), opened.lance.version, str(filter.condition), filter.tags, filter.licences, order)
+        # One that was deleted and made again has the same folder, and often a version of the same number.
+        made = opened.folder.stat()
+        key = (opened.folder, made.st_ino, made.st_mtime_ns, opened.lance.version, filter, order)
         with self._lock:
             if key in self._orders:
                 self._orders.move_to_end(key)
@@ -134,8 +139,7 @@ def _row_ids(table: Any, filter: Filter, order: Order) -> "NDArray[np.uint64]":
     import pyarrow.compute as pc
 
     column, direction = COLUMN_OF[order]
-    query, where = table.search().select([column]).with_row_id(True), expression_of(table, filter)
-    rows = (query if where is None else query.where(where)).to_arrow()
+    rows = matching(table, filter).select([column]).with_row_id(True).to_arrow()
     ascending = "descending" if order == "newest" else "ascending"
     keys = [(column, direction, "at_end"), ("_rowid", ascending, "at_end")]
     places = pc.sort_indices(rows, sort_keys=keys)
@@ -192,11 +196,4 @@ def _filter_keys(table: Any) -> list[FilterKey]:
 
 def _written(value: Any) -> str:
     """A value as a filter writes it."""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}"
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value)
-    return text if re.fullmatch(r"[\w.:/-]+", text) else json.dumps(text, ensure_ascii=False)
+    return as_typed(f"{value:%Y-%m-%d}" if isinstance(value, datetime) else text_of(value))

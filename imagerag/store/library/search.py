@@ -16,7 +16,7 @@ from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.ports.hits import best_first
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
-from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
+from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes, matching
 from imagerag.store.library.index_candidates import (
     AGAIN,
     ALL_PARTS,
@@ -133,20 +133,16 @@ def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
     """At most `limit` of the rows that match a filter, sorted by id, and the total number of matches."""
-    where = expression_of(table, filter)
-    query = table.search().select(row_columns(table)).limit(limit)
-    rows = from_query(query if where is None else query.where(where))
+    rows = from_query(matching(table, filter).select(row_columns(table)).limit(limit))
     total = len(rows)
     if total >= limit:  # there may be more
-        total = table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows
+        total = table.count_rows() if filter == Filter() else matching(table, filter).select(["id"]).to_arrow().num_rows
     return sorted(rows, key=lambda row: row.id), int(total)
 
 
 def matching_ids(table: Any, filter: Filter) -> list[str]:
     """The ids of the rows that match a filter, sorted. Nothing else is read: a million rows are 3 GB of records."""
-    where = expression_of(table, filter)
-    query = table.search().select(["id"])
-    return sorted((query if where is None else query.where(where)).to_arrow()["id"].to_pylist())
+    return sorted(matching(table, filter).select(["id"]).to_arrow()["id"].to_pylist())
 
 
 def count_ocr_read(table: Any) -> int:

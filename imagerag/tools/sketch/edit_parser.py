@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.tools.judges.clip.checklist import ABSENT
+from imagerag.tools.judges.clip.feedback import POLITE, REPLACE
 from imagerag.tools.sketch.caption_text import SYNONYMS
 from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
 from imagerag.tools.sketch.world import BACKGROUNDS, articles
@@ -37,11 +38,9 @@ _VERB: Final = (
     r"draw|take|give|keep|leave"
 )
 _SPLIT: Final = re.compile(rf"\s*[,;.]\s*(?:and\s+|then\s+)*|\s+(?:and|then)\s+(?=(?:also\s+|then\s+)?(?:{_VERB})\b)")
-_POLITE: Final = re.compile(r"^(?:please|now|also|then|just|only|and|can you|could you)\s+")
 _GROUND: Final = re.compile(r"\b(?:background|backdrop|paper)\b")
 _KEEP: Final = re.compile(r"^(?:keep|leave|do not|don't|nothing else)\b")
 _REMOVE: Final = re.compile(r"^(?:remove|delete|erase|take away|take out|get rid of)\s+(?P<target>.+)$")
-_REPLACE: Final = re.compile(r"^(?:replace|swap|exchange)\s+(?P<target>.+?)\s+(?:with|by|for)\s+(?P<result>.+)$")
 _CHANGE: Final = re.compile(
     r"^(?:change|turn|make|recolou?r|paint|colou?r|dye|set)\s+(?:the\s+(?:colou?r|pattern|shape)\s+of\s+)?"
     r"(?P<target>.+?)\s+(?:into|to|to be)\s+(?P<result>.+)$"
@@ -53,7 +52,7 @@ _FORMS: Final = {form: word for word in BACKGROUNDS for form in (word, *SYNONYMS
 
 def read_edits(text: str) -> tuple[Edit, ...]:
     """Parse the changes of a text, in order."""
-    clauses = (_POLITE.sub("", clause.strip()) for clause in _SPLIT.split(text.lower().replace("’", "'")))
+    clauses = (POLITE.sub("", clause.strip()) for clause in _SPLIT.split(text.lower().replace("’", "'")))
     return tuple(edit for clause in clauses if clause and not _KEEP.match(clause) for edit in _read(clause))
 
 
@@ -73,7 +72,7 @@ def _read(clause: str) -> list[Edit]:
         return [Edit(background=ground)]
     if removal := _REMOVE.match(clause):
         return [Edit(target=mention) for mention in parse(removal["target"]).mentions]
-    pair = _REPLACE.match(clause)
+    pair = REPLACE.match(clause)
     if pair is None and (changed := _CHANGE.match(clause)) is not None:
         return _change_edits(changed["target"], changed["result"])
     if pair is not None:

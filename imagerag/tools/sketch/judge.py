@@ -78,10 +78,16 @@ def revise(prompt: str, feedback: Sequence[str]) -> RevisedChecklist:
         return RevisedChecklist(first, tuple(points))
     left, points = _points_after(parse(split_style(prompt)[0]).mentions, feedback)
     phrases_left = {_phrase(mention) for mention in left}
-    replaced = any(parse(f"on {one.text}").background for each in points for one in each if one.kind == "style")
-    own = [one for one in checklist(prompt) if one.kind == "style" or one.text in phrases_left]
-    own = [one for one in own if not (replaced and one.kind == "style" and parse(f"on {one.text}").background)]
-    return RevisedChecklist(tuple(own), tuple(points))
+    replaced = any(_is_ground(one) for each in points for one in each)
+
+    def stays(one: Requirement) -> bool:
+        return not (replaced and _is_ground(one)) if one.kind == "style" else one.text in phrases_left
+
+    return RevisedChecklist(tuple(filter(stays, checklist(prompt))), tuple(points))
+
+
+def _is_ground(requirement: Requirement) -> bool:
+    return requirement.kind == "style" and bool(parse(f"on {requirement.text}").background)
 
 
 def _points_after(
@@ -95,17 +101,20 @@ def _points(edits: Sequence[Edit], feedback: str) -> tuple[Requirement, ...]:
     """What there should be after a feedback; the words themselves where no change is understood."""
     if not edits and not read_edits(feedback):
         return (Requirement(text=feedback),)
-    things, grounds = requirements_of(edits)
-    return tuple(Requirement(text=text) for text in things) + tuple(
-        Requirement(text=text, kind="style") for text in grounds
-    )
+    return _after(edits)
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
     """Requirements on the image after an edit; the prompt itself if no change is understood."""
-    things, grounds = requirements_of(read_edits(untangle(prompt)[0]))
-    requirements = [Requirement(text=text) for text in things]
-    return (*requirements, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
+    return _after(read_edits(untangle(prompt)[0])) or checklist(prompt)
+
+
+def _after(edits: Sequence[Edit]) -> tuple[Requirement, ...]:
+    things, grounds = requirements_of(edits)
+    return (
+        *(Requirement(text=text) for text in things),
+        *(Requirement(text=text, kind="style") for text in grounds),
+    )
 
 
 def _phrase(mention: ParsedMention) -> str:

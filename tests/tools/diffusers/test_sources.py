@@ -47,7 +47,10 @@ def test_every_row_names_a_class_of_diffusers_and_a_parameter_it_has() -> None:
 
     for name, family in FAMILIES.items():
         kind = getattr(diffusers, family.pipeline)
-        arguments = block_arguments(kind) if is_modular(kind) else inspect.signature(kind.__call__).parameters.keys()
+        if is_modular(kind):
+            arguments = block_arguments(getattr(diffusers, kind.default_blocks_name)())
+        else:
+            arguments = inspect.signature(kind.__call__).parameters.keys()
         named = {*filter(None, [family.parameter]), "prompt", "num_inference_steps", *family.guidance, *family.call}
         named |= set(family.sized(Size(width=64, height=64)) if family.sized else ())
         assert named <= arguments, name

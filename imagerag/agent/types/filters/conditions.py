@@ -27,7 +27,7 @@ class Comparison(FrozenModel):
     values: tuple[str, ...] = Field(min_length=1)
 
     def __str__(self) -> str:
-        key, values = _quoted(self.key, _BARE_KEY), [_quoted(value, _BARE_VALUE) for value in self.values]
+        key, values = _quoted(self.key, _BARE_KEY), [as_typed(value) for value in self.values]
         return f"{key}{self.op}{values[0]}" if len(values) == 1 else f"{key} in ({', '.join(values)})"
 
 
@@ -97,6 +97,11 @@ def leaves(condition: Condition) -> Iterator[Comparison | Has]:
                 yield from leaves(part)
         case _:
             yield condition
+
+
+def as_typed(value: str) -> str:
+    """A value as a filter's text has it: in quotes where it would be read otherwise."""
+    return _quoted(value, _BARE_VALUE)
 
 
 def _inside(condition: Condition, *kinds: type[FrozenModel]) -> str:

@@ -111,7 +111,7 @@ class _Counted:
                 if kind is not Kind.TEXT and Kind.TEXT in kinds:  # for text that reads as a number, count the text
                     values = values.filter(columns[kinds[Kind.TEXT]].is_null())
                 for value, count in _counts(values.drop_null()).items():
-                    self._count(key, _as_text(value), count)
+                    self._count(key, text_of(value), count)
 
     def _count(self, key: str, value: str, count: int) -> None:
         counter = self.keys.setdefault(key, Counter())
@@ -119,7 +119,7 @@ class _Counted:
             counter[value] += count
 
 
-def _as_text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value of a typed column in its JSON spelling."""
     return as_text(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
 

@@ -14,7 +14,7 @@ from imagerag.agent.qa.types import short
 from imagerag.agent.types.filters import Comparison, FilterExpression, Has, leaves
 from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
 from imagerag.agent.types.filters.literals import Kind, kinds_of
-from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.filters.filter_expressions import matching
 from imagerag.store.library.metadata_columns import columns_of
 from imagerag.store.library.schema import metadata_of
 
@@ -124,7 +124,7 @@ class HeldValues(Collection[str]):
 
 
 def _any(table: Any, filter: Filter) -> bool:
-    return bool(table.search().where(expression_of(table, filter)).select(["id"]).limit(1).to_arrow().num_rows)
+    return bool(matching(table, filter).select(["id"]).limit(1).to_arrow().num_rows)
 
 
 def _any_of(table: Any, leaf: Comparison | Has) -> bool:

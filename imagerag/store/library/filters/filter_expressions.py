@@ -48,6 +48,12 @@ def expression_of(table: Any, filter: Filter) -> Any | None:
     return _joined(terms, any_one=False) if terms else None
 
 
+def matching(table: Any, filter: Filter) -> Any:
+    """A LanceDB query of the rows that match a filter."""
+    query, where = table.search(), expression_of(table, filter)
+    return query if where is None else query.where(where)
+
+
 def filter_indexes(table: Any) -> dict[str, Any]:
     """Column → index type for filters. Free text, which is matched by substrings, has none."""
     from lancedb.index import Bitmap, BTree

@@ -300,7 +300,8 @@ def _listed(folder: Path, leads_outside: Callable[["os.DirEntry[str]"], bool]) -
 
 def _is_within(path: str, folders: Sequence[Path]) -> bool:
     """Whether a path lies below one of some folders once every link is followed."""
-    return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in folders)
+    there = Path(os.path.realpath(path))
+    return any(there.is_relative_to(folder) for folder in folders)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -63,29 +63,29 @@ async def add_uploads(
         BackendError: the encoder failed.
         StorageError: the disk is full, or cannot be written.
     """
-    from imagerag.store.library.indexing.caption_encoding import encode_new_captions
-    from imagerag.store.library.indexing.ingest import index
-
-    uploads = Uploads()
-    with TemporaryDirectory(prefix="imagerag-") as folder:
-        files = await in_thread(_write, Path(folder).resolve(), images)
-        ids = {path: sha256(image.data).hexdigest() for path, image in files.items()}
-        await allow_again(library, [*ids.values()])
-        report = await index(list(files), library, copy=True, settled=False, progress=progress) if files else None
-        rows = {row.id: row for row in await library.rows(sorted(set(ids.values())))}
-        await _without_paths(library, rows, {ids[path]: (path, image) for path, image in files.items()})
-    if report is not None:
-        await encode_new_captions(library, report)
-        named = {str(path): image.name or path.name for path, image in files.items()}
-        uploads.skipped = [(named.get(path, path), reason) for path, reason in report.skipped]
-        uploads.new = report.added
-        uploads.records = await library.rows(sorted(rows))
-        changed = report.rows_changed
-    else:
-        changed = 0
+    uploads, changed = await _index(library, images, progress) if images else (Uploads(), 0)
     if settled:
         await settle(library, changed=changed)
     return uploads
+
+
+async def _index(
+    library: Library, images: Sequence[UploadedImage], progress: Callable[[int, int], None] | None
+) -> tuple[Uploads, int]:
+    """The result, and the number of rows that were written."""
+    from imagerag.store.library.indexing.caption_encoding import encode_new_captions
+    from imagerag.store.library.indexing.ingest import index
+
+    with TemporaryDirectory(prefix="imagerag-") as folder:
+        files = await in_thread(_write, Path(folder).resolve(), images)
+        by_id = await in_thread(_by_id, files)
+        await allow_again(library, by_id)
+        report = await index(list(files), library, copy=True, settled=False, progress=progress)
+        await _without_paths(library, await library.rows([*by_id]), by_id)
+    await encode_new_captions(library, report)
+    named = {str(path): image.name or path.name for path, image in files.items()}
+    skipped = [(named.get(path, path), reason) for path, reason in report.skipped]
+    return Uploads(await library.rows([*by_id]), report.added, skipped), report.rows_changed
 
 
 def _write(folder: Path, images: Sequence[UploadedImage]) -> dict[Path, UploadedImage]:
@@ -101,15 +101,19 @@ def _write(folder: Path, images: Sequence[UploadedImage]) -> dict[Path, Uploaded
     return files
 
 
+def _by_id(files: Mapping[Path, UploadedImage]) -> dict[str, tuple[Path, UploadedImage]]:
+    return {sha256(image.data).hexdigest(): (path, image) for path, image in files.items()}
+
+
 async def _without_paths(
-    library: Library, rows: Mapping[str, ImageRecord], images: Mapping[str, tuple[Path, UploadedImage]]
+    library: Library, rows: Sequence[ImageRecord], images: Mapping[str, tuple[Path, UploadedImage]]
 ) -> None:
     """Take the paths of the files out of the rows, and write names and captions into them."""
     files: dict[str, Sequence[FileEntry]] = {}
     changed: list[ImageRecord] = []
-    for digest, row in rows.items():
-        path, image = images[digest]
-        files[digest] = [one for one in row.files if Path(one.path).parent != path.parent]
+    for row in rows:
+        path, image = images[row.id]
+        files[row.id] = [one for one in row.files if Path(one.path).parent != path.parent]
         is_new = Path(row.source).parent == path.parent
         title = clean(Path(image.name).stem)[:NAME] if is_new and row.title == Path(row.source).stem else row.title
         now = replace(

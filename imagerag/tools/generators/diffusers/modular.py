@@ -32,12 +32,8 @@ def is_modular(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, library().ModularPipeline)
 
 
-def block_arguments(kind: Any) -> frozenset[str]:
-    """Names of the arguments of a modular pipeline's calls, from its default blocks."""
-    return _arguments(getattr(library(), kind.default_blocks_name)())
-
-
-def _arguments(blocks: Any) -> frozenset[str]:
+def block_arguments(blocks: Any) -> frozenset[str]:
+    """Names of the arguments of calls of a modular pipeline with these blocks."""
     guided = any(spec.name == "guider" for spec in blocks.expected_components)
     names = {name for name in blocks.input_names if name}
     return frozenset(names | {"callback_on_step_end", "generator"} | ({"guidance_scale"} if guided else set()))
@@ -63,7 +59,7 @@ class ModularPipe:
         self._blocks = kind(pretrained_model_name_or_path=repo, modular_config_dict=index).blocks
         if not upsampler:
             self._blocks.sub_blocks.pop(_UPSAMPLER, None)
-        self.arguments = _arguments(self._blocks)
+        self.arguments = block_arguments(self._blocks)
         for loop in _loops(self._blocks):
             loop.sub_blocks["step_end"] = _block(self._step_end)
         self._pipe = kind(

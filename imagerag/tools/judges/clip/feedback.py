@@ -28,11 +28,11 @@ class RevisedChecklist:
 Revise: TypeAlias = Callable[[str, Sequence[str]], RevisedChecklist]
 """(prompt, feedback) → what is checked."""
 
-_POLITE: Final = re.compile(r"^(?:please|now|also|then|just|only|and|can you|could you)\s+", re.IGNORECASE)
+POLITE: Final = re.compile(r"^(?:please|now|also|then|just|only|and|can you|could you)\s+", re.IGNORECASE)
 _REMOVE: Final = re.compile(
     r"^(?:remove|delete|erase|take away|take out|get rid of|without|no)\s+(?P<target>.+)$", re.I
 )
-_REPLACE: Final = re.compile(r"^(?:replace|swap|exchange)\s+(?P<target>.+?)\s+(?:with|by|for)\s+(?P<result>.+)$", re.I)
+REPLACE: Final = re.compile(r"^(?:replace|swap|exchange)\s+(?P<target>.+?)\s+(?:with|by|for)\s+(?P<result>.+)$", re.I)
 _CHANGE: Final = re.compile(
     r"^(?:change|turn|make|recolou?r|paint|colou?r|dye|set)\s+(?:the\s+colou?r\s+of\s+)?(?P<target>.+?)\s+(?:in)?to\s+"
     r"(?P<result>.+)$",
@@ -72,10 +72,10 @@ def _without(requirement: Requirement, noun: str) -> Requirement | None:
 
 def _change(feedback: str) -> tuple[str, tuple[Requirement, ...]]:
     """The noun of what a feedback changes, if any, and what there should be then."""
-    words = _POLITE.sub("", " ".join(feedback.split())).rstrip(" .!")
+    words = POLITE.sub("", " ".join(feedback.split())).rstrip(" .!")
     if removal := _REMOVE.match(words):
         return _noun(removal["target"]), (Requirement(text=ABSENT + _bare(removal["target"])),)
-    if replacement := _REPLACE.match(words):
+    if replacement := REPLACE.match(words):
         return _noun(replacement["target"]), checklist(replacement["result"])
     if change := _CHANGE.match(words):
         return _noun(change["target"]), checklist(f"{change['result']} {_nouns(change['target'])}")
