@@ -67,6 +67,18 @@ export async function upload(file) {
   }
 }
 
+/** The nodes of some HTML of this server. */
+export function fragment(html) {
+  return [...new DOMParser().parseFromString(html, "text/html").body.childNodes];
+}
+
+/** Make an element: `make("p", {className: "mute"}, "text", child)`. */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
 /** Make the children of an element those of some HTML, and leave alone what is the same: open details, focus, images. */
 export function replace(element, html) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
