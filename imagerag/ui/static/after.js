@@ -1,5 +1,5 @@
 // What a finished run offers: forms that open when they are wanted, what they can cost, and the removal of the run.
-import { attempt, fragment, leave, request } from "./app.js";
+import { attempt, fragment, leave, newest, request } from "./app.js";
 import { showEstimate } from "./estimate.js";
 import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
@@ -58,7 +58,8 @@ async function find(field) {
   const list = field.closest(".find").querySelector("ul");
   const query = new URLSearchParams({ text: field.value, picks: field.dataset.find });
   if (!field.value.trim()) { list.replaceChildren(); return; }
-  const html = await attempt(null, () => request(`${address}/references?${query}`));
+  field.asks ??= newest();
+  const html = await attempt(null, () => field.asks(`${address}/references?${query}`));
   if (html === undefined) return;
   const known = new Set([...field.form.querySelectorAll(".choices:not(.found-more) :is([data-choice], [data-reference])")].map(({ dataset }) => dataset.choice ?? dataset.reference));
   const picked = [...list.children].filter((item) => item.querySelector("select")?.value || item.querySelector("input")?.checked);

@@ -36,6 +36,16 @@ export async function request(address, { method = "GET", body, signal } = {}) {
   return content;
 }
 
+/** Makes requests of which only the newest counts: one that has no answer yet is given up for the next. */
+export function newest() {
+  let controller = new AbortController();
+  return (address, options = {}) => {
+    controller.abort();
+    controller = new AbortController();
+    return request(address, { ...options, signal: controller.signal });
+  };
+}
+
 /** Run what a click or a form asks for; what goes wrong is told, and the button is of no use meanwhile: keys that send a
  * form again start nothing twice. */
 export async function attempt(button, work) {
