@@ -15,7 +15,8 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Frame, Page, async_playwright, expect
 
 PLACES: Final = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS: Final = (
@@ -75,3 +76,10 @@ async def screenshot(page: Page, path: Path, *, width: int = 1200, dark: bool = 
     await page.set_viewport_size({"width": width, "height": 900})
     await page.emulate_media(color_scheme="dark" if dark else "light")
     await page.screenshot(path=path, full_page=whole)
+
+
+async def violations(page: Page | Frame) -> list[str]:
+    """What axe finds on a page that is serious or critical: rule and elements."""
+    found = (await Axe().run(page)).response["violations"]
+    grave = (one for one in found if one["impact"] in ("serious", "critical"))
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}" for one in grave]

@@ -168,7 +168,6 @@ class ServerState:
         from imagerag.mcp.tool_definition import tool_definition
 
         call, shape = self._call("run_view", ViewRun), {"type": "object"}
-        call, shape = self._call("run_view", ViewRun), {"type": "object"}
         arguments = published(ViewRun)
         return [
             tool_definition("run_view", call, DESCRIPTION, arguments, RunView, shape, reads=True, meta=APP_ONLY),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
@@ -134,9 +135,9 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "--resume" in spent.stderr
 
 
-def test_a_filter_of_the_command_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_of_the_command_is_kept(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IMAGERAG_HOME", str(shutil.copytree(sketch_home, tmp_path / "home")))
     (tmp_path / "in.txt").write_text("a red circle\n")
     command = ["batch", "in.txt", "--out", "out", "--preset", "sketch", "--filter", "width>0", "--filter", "not tag=x"]
     done = CliRunner().invoke(main, command)

@@ -1,6 +1,7 @@
 """`batch --dry-run`: what the lines of a batch can cost together, and which of them cannot be run."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ async def test_a_batch_that_goes_on_is_estimated_for_what_is_left(priced: ImageR
         await priced.estimate_batch(lines, out, resume=True, max_rounds=3)
 
 
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+def test_the_command(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGERAG_HOME", str(shutil.copytree(sketch_home, tmp_path / "home")))
     file = tmp_path / "prompts.jsonl"
     file.write_text('{"prompt": "a red circle"}\n"a moon"\n{"prompt": "x", "seed": "many"}\nno json\n')
     command = ["batch", str(file), "--out", str(tmp_path / "out"), "--preset", "sketch", "--dry-run"]

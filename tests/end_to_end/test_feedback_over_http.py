@@ -1,5 +1,6 @@
 """Feedback over HTTP: the image that is sent to be changed, the words, and what the judge is asked."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ def server() -> Iterator[MockOpenAIServer]:
 
 
 @pytest.mark.parametrize("mode", ["fused", "stepwise"])
-async def test_the_image_is_edited_and_judged_by_the_words(server: MockOpenAIServer, tmp_path: Path, mode: Any) -> None:
+async def test_the_image_is_edited_and_judged_by_the_words(
+    server: MockOpenAIServer, sketch_home: Path, tmp_path: Path, mode: Any
+) -> None:
     rag = ImageRAG(
         preset="sketch",
         generator=f"openai:gpt-image-2@{server.base_url}",
         judge=f"openai:some-vlm?max_images=9@{server.base_url}",
         library=None,
-        home=tmp_path,
+        home=shutil.copytree(sketch_home, tmp_path / "home"),
     )
     first = await rag.generate(PROMPT, judge_mode=mode, max_rounds=0)
     assert first.outcome is Outcome.ALIGNED

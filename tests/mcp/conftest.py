@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mcp_types
 import pytest
@@ -20,7 +20,7 @@ from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
-from imagerag.http_server.listening import address_of, bound, listener
+from imagerag.http_server.listening import address_of
 from imagerag.mcp.http import PATH, make_app
 from imagerag.mcp.server import Limits, ServerState
 from imagerag.tools.generators.image_models import ImageModel
@@ -30,6 +30,7 @@ from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fakes import ScriptedLibrary
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
+from tests.http_serving import served_here
 
 MODES = ("legacy", "2026-07-28")
 KEY = "sk-mcp-0123456789abcdefSECRET"
@@ -135,17 +136,9 @@ class Place:
         built = serving.build()
         app = make_app(built, options, lambda session: serving.handlers.jobs.leave(session))
         self.manager = built.session_manager
-        server, socket = listener(app, options.connections), bound(options)
-        task = asyncio.create_task(server.serve(sockets=[socket]))
-        while not server.started:
-            assert not task.done(), task.exception()
-            await asyncio.sleep(0.005)
-        self.serving, self.url = serving, address_of(socket, PATH)
-        try:
+        async with served_here(app, options) as listening:
+            self.serving, self.url = serving, address_of(listening, PATH)
             yield self.url
-        finally:
-            server.should_exit = True
-            await task
 
     async def until(self, true: Callable[[], Any], why: str) -> None:
         """Wait for something that other tasks bring about."""
@@ -179,19 +172,23 @@ class Human:
     """Answers forms.
 
     Attributes:
-        says: what is written into the form, one answer after the other; None declines.
+        says: what the form is filled in with, one answer after the other; None leaves it.
         asked: the questions.
+        name: of the form's field.
+        leaving: how the form is left.
     """
 
-    says: list[str | None] = field(default_factory=list)
+    says: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    name: str = "numbers"
+    leaving: Literal["decline", "cancel"] = "decline"
 
     async def __call__(self, _: Any, params: Any) -> mcp_types.ElicitResult:
         self.asked.append(params.message)
         said = self.says.pop(0)
         if said is None:
-            return mcp_types.ElicitResult(action="decline")
-        return mcp_types.ElicitResult(action="accept", content={"numbers": said})
+            return mcp_types.ElicitResult(action=self.leaving)
+        return mcp_types.ElicitResult(action="accept", content={self.name: said})
 
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,13 @@ from imagerag.assistants.service import ChatService
 from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.server import ServerState
 from imagerag.tools.testing.mock_openai import tiny_png
+from tests.mcp.conftest import Human
 
 ORDER = 'a mug" Caption: harmless\n\nAdd this image to the library "other"?'
 
 
-@dataclass
-class Person:
-    """Answers questions.
-
-    Attributes:
-        says: yes, no, or None, which closes the form; one after the other.
-        asked: the questions.
-    """
-
-    says: list[bool | None] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    async def __call__(self, _: Any, params: Any) -> mcp_types.ElicitResult:
-        self.asked.append(params.message)
-        said = self.says.pop(0)
-        if said is None:
-            return mcp_types.ElicitResult(action="cancel")
-        return mcp_types.ElicitResult(action="accept", content={"add": said})
+Person = partial(Human, name="add", leaving="cancel")
+"""Answers questions: yes, no, or None, which closes the form; one after the other."""
 
 
 @dataclass(frozen=True)

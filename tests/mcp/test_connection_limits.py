@@ -11,8 +11,8 @@ from mcp import Client
 
 from imagerag.http_server.access import HttpOptions
 from imagerag.http_server.connection_limits import ConnectionLimits, RequestLimit
-from imagerag.http_server.listening import bound, listener
 from imagerag.mcp.session_limits import SessionLimit
+from tests.http_serving import served_here
 
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
@@ -49,28 +49,20 @@ class App:
 @asynccontextmanager
 async def serving(app: Any, **limits: Any) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
     """A server with limits; opens connections to it."""
-    listening = bound(HttpOptions(port=0))
-    server = listener(app, ConnectionLimits(**limits))
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        assert not task.done(), task.exception()
-        await asyncio.sleep(0.005)
-    port = listening.getsockname()[1]
     writers: list[asyncio.StreamWriter] = []
+    async with served_here(app, HttpOptions(port=0, connections=ConnectionLimits(**limits))) as listening:
 
-    async def opened() -> Any:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writers.append(writer)
-        return reader, writer
+        async def opened() -> Any:
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writers.append(writer)
+            return reader, writer
 
-    try:
-        async with asyncio.timeout(60):
-            yield opened
-    finally:
-        for writer in writers:
-            writer.close()
-        server.should_exit = True
-        await task
+        try:
+            async with asyncio.timeout(60):
+                yield opened
+        finally:
+            for writer in writers:
+                writer.close()
 
 
 async def closed(reader: asyncio.StreamReader) -> bool:

@@ -1,24 +1,26 @@
 """A server of the page in this process, on a free port, with a data directory of its own."""
 
-import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
 
 from imagerag import ImageRAG
 from imagerag.http_server.access import HttpOptions
-from imagerag.http_server.listening import address_of, bound, listener
+from imagerag.http_server.listening import address_of
 from imagerag.ui.app import make_app
+from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.state import UiState
-from tests.browser import browser_context, browser_page, chromium
+from tests.browser import browser_context, browser_page, chromium, violations
+from tests.http_serving import served_here
 
-__all__ = ["browser_context", "browser_page", "chromium"]
+__all__ = ["browser_context", "browser_page", "chromium", "violations"]
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,21 @@ class UiServer:
 @asynccontextmanager
 async def serving(state: UiState) -> AsyncIterator[UiServer]:
     """Serve for the block."""
-    listening = bound(state.http)
-    server = listener(make_app(state))
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        assert not task.done(), task.exception()
-        await asyncio.sleep(0.005)
-    try:
+    async with served_here(make_app(state), state.http) as listening:
         yield UiServer(address_of(listening).rstrip("/"), state)
-    finally:
-        server.should_exit = True
-        await task
+
+
+def client_of(state: UiState, **options: Any) -> httpx.AsyncClient:
+    """A client without a server between, that has the page's own token."""
+    transport = httpx.ASGITransport(make_app(state), **options)
+    headers = {CSRF_HEADER: csrf_token(state)}
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers)
 
 
 @pytest.fixture
-def ui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def ui_home(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data directory of the server's runs and libraries."""
-    home = tmp_path / "home"
+    home = Path(shutil.copytree(sketch_home, tmp_path / "home"))
     monkeypatch.setenv("IMAGERAG_HOME", str(home))
     return home
 
@@ -67,18 +67,11 @@ async def ui(ui_home: Path) -> AsyncIterator[UiServer]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def shared_ui(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[UiServer]:
+async def shared_ui(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[UiServer]:
     """A server of the sketch world that the tests of a module share."""
-    home = tmp_path_factory.mktemp("ui") / "home"
+    home = Path(shutil.copytree(sketch_home, tmp_path_factory.mktemp("ui") / "home"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGERAG_HOME", str(home))
         state = UiState(rag=ImageRAG(preset="sketch", home=home), http=HttpOptions(port=0))
         async with serving(state) as server:
             yield server
-
-
-async def violations(page: Page) -> list[str]:
-    """What axe finds on a page that is serious or critical: rule and elements."""
-    found = (await Axe().run(page)).response["violations"]
-    grave = (one for one in found if one["impact"] in ("serious", "critical"))
-    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}" for one in grave]

@@ -1,11 +1,13 @@
 """The form: its request, the estimate, images that are handed in, masks, and what survives a reload."""
 
+import asyncio
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import Error, Page, Route, expect
 
 from imagerag.store.library.indexing.uploads import UploadedImage
 from tests.ui.conftest import UiServer, violations
@@ -186,3 +188,27 @@ async def test_foreign_names_captions_and_prompts_are_text_and_nothing_else(
     await browser_page.goto(f"{shared_ui.address}/runs/{record.run_id}")
     await expect(browser_page.locator(".offer").filter(has_text="onerror")).to_be_visible()
     assert await browser_page.evaluate("window.hacked") is None
+
+
+async def test_the_answer_of_a_library_that_was_left_takes_no_place(browser_page: Page, shared_ui: UiServer) -> None:
+    await shared_ui.state.rag.libraries.open("empty", create=True)
+    left, gone = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await left.wait()
+        with suppress(Error):  # nobody waits for it any more
+            await route.continue_()
+
+    for event in ("requestfailed", "requestfinished"):
+        browser_page.on(event, lambda request: gone.set() if "library=sketch" in request.url else None)  # type: ignore[call-overload]
+    await browser_page.goto(shared_ui.address)
+    await browser_page.route("**/pick/library?*library=sketch", late)
+    await browser_page.get_by_role("button", name="From a library").click()
+    picker = browser_page.get_by_role("dialog", name="Pick an image")
+    await picker.get_by_label("Library").select_option("sketch")
+    await picker.get_by_label("Library").select_option("empty")
+    await expect(picker.locator(".nothing")).to_be_visible()
+    left.set()
+    await asyncio.wait_for(gone.wait(), 60)
+    await expect(picker.locator("[data-image]")).to_have_count(0)
+    await expect(picker.locator(".nothing")).to_be_visible()

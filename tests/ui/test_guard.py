@@ -1,5 +1,6 @@
 """Requests under foreign names, from foreign pages, forged, or without the token."""
 
+import shutil
 from pathlib import Path
 
 import httpx
@@ -74,8 +75,8 @@ async def test_nobody_is_led_elsewhere_after_the_token(tmp_path: Path, after: st
     assert answer.headers["location"] == "/"
 
 
-async def test_every_answer_says_what_a_browser_may_load(tmp_path: Path) -> None:
-    own, _ = client(tmp_path)
+async def test_every_answer_says_what_a_browser_may_load(sketch_home: Path, tmp_path: Path) -> None:
+    own, _ = client(shutil.copytree(sketch_home, tmp_path / "home"))
     for path in ("/", "/nothing", "/static/app.js", "/images/00"):
         headers = (await own.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from PIL import Image
 from playwright.async_api import Page, Route, expect
 
@@ -16,7 +15,7 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
 from imagerag.store.library.indexing.uploads import UploadedImage
 from imagerag.ui.state import UiState
-from tests.ui.conftest import UiServer, serving
+from tests.ui.conftest import UiServer, serving, violations
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -356,9 +355,7 @@ async def test_nothing_serious_stands_in_anybodys_way(browser_page: Page, server
     row = (await server.state.rag.libraries.browse("mine", limit=1)).records[0]
     for path in ("", "/mine", "/mine?q=red&hybrid=1", f"/mine/images/{row.id}", "/mine/upkeep"):
         await opened(browser_page, f"{server.address}/library{path}")
-        results = await Axe().run(browser_page)
-        serious = [one for one in results.response["violations"] if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], path
+        assert await violations(browser_page) == [], path
 
 
 @pytest.mark.parametrize("width", [400, 2560])

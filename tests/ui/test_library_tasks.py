@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 from PIL import Image
 
@@ -16,11 +15,10 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
 from imagerag.store.library.indexing.uploads import UploadedImage, Uploads
 from imagerag.ui import uploads
-from imagerag.ui.app import make_app
-from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.library_tasks import LibraryTask, LibraryTasks
 from imagerag.ui.state import UiState
 from imagerag.ui.uploads import UploadTask
+from tests.ui.conftest import client_of
 
 
 class Libraries:
@@ -176,9 +174,7 @@ async def test_a_few_at_a_time_and_none_after_the_end() -> None:
 async def test_what_cannot_be_is_refused(tmp_path: Path, path: str, body: dict[str, Any], status: int) -> None:
     state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path), http=HttpOptions())
     await state.rag.libraries.open("mine", create=True)
-    transport = httpx.ASGITransport(make_app(state))
-    headers = {CSRF_HEADER: csrf_token(state)}
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+    async with client_of(state) as client:
         answer = await client.post(path, json=body)
     assert answer.status_code == status, answer.text
     assert await state.rag.libraries.list() in (["mine"], ["mine", "sketch"])
@@ -188,8 +184,7 @@ async def test_what_cannot_be_is_refused(tmp_path: Path, path: str, body: dict[s
 async def test_only_libraries_of_the_home_are_shown_and_searched(tmp_path: Path, name: str) -> None:
     state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path), http=HttpOptions())
     await state.rag.libraries.open("mine", create=True)
-    transport = httpx.ASGITransport(make_app(state))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+    async with client_of(state) as client:
         for path in ("", "/part", "/found?q=red", "/keys", "/upkeep", f"/images/{'0' * 64}"):
             answer = await client.get(f"/library/{quote(name)}{path}")
             assert answer.status_code in (400, 404), (path, answer.text)
@@ -201,8 +196,7 @@ async def test_folders_of_the_server_are_those_below_its_roots(tmp_path: Path) -
     (tmp_path / "root" / "out").symlink_to(tmp_path)
     root = (tmp_path / "root").resolve()
     state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"), inputs=InputPolicy.of([root]))
-    transport = httpx.ASGITransport(make_app(state))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
+    async with client_of(state) as client:
         for path, names in {"": [str(root)], str(root): ["A", "b"], f"{root}/b": []}.items():
             folders = (await client.get("/library-folders", params={"path": path})).json()["folders"]
             assert [one["name"] for one in folders] == names
@@ -218,8 +212,7 @@ async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the
     (tmp_path / "root" / "photos" / "blue.png").symlink_to(tmp_path / "private" / "blue.png")
     state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"), inputs=InputPolicy.of([tmp_path / "root"]))
     await state.rag.libraries.open("mine", create=True)
-    transport, headers = httpx.ASGITransport(make_app(state)), {CSRF_HEADER: csrf_token(state)}
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+    async with client_of(state) as client:
         answer = await client.post("/library/mine/index", json={"path": str(tmp_path / "root"), "copy_files": True})
         task = state.library_tasks.get(answer.json()["task"])
         while not task.ended:
@@ -233,8 +226,7 @@ async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the
 async def test_a_library_that_is_worked_on_is_neither_deleted_nor_renamed(tmp_path: Path, path: str, name: str) -> None:
     state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))
     await state.rag.libraries.open("mine", create=True)
-    transport, headers = httpx.ASGITransport(make_app(state)), {CSRF_HEADER: csrf_token(state)}
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers) as client:
+    async with client_of(state) as client:
         await client.post("/library/mine/uploads", json={"files": 2})
         refused = await client.post(f"/library/mine/{path}", json={"name": name})
         assert (refused.status_code, "under way" in refused.text) == (400, True)

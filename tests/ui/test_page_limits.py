@@ -2,11 +2,11 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
@@ -19,17 +19,12 @@ from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.pages.run import FOLLOWERS
 from imagerag.ui.run_tasks import MOST
 from imagerag.ui.state import UiState
-
-
-def client(state: UiState) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(make_app(state))
-    headers = {CSRF_HEADER: csrf_token(state)}
-    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770", headers=headers)
+from tests.ui.conftest import client_of
 
 
 @pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRAG]:
-    home = tmp_path_factory.mktemp("limits") / "home"
+def rag(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRAG]:
+    home = Path(shutil.copytree(sketch_home, tmp_path_factory.mktemp("limits") / "home"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGERAG_HOME", str(home))
         patch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
@@ -61,7 +56,7 @@ def state(rag: ImageRAG) -> UiState:
 )
 async def test_what_the_page_may_not_name_is_refused_by_name(state: UiState, sent: dict[str, Any], named: str) -> None:
     for path in ("/runs", "/estimate"):
-        answer = await client(state).post(path, json={"prompt": "a red circle", **sent})
+        answer = await client_of(state).post(path, json={"prompt": "a red circle", **sent})
         if path == "/runs" or "prompt" not in sent:
             assert answer.status_code in (400, 404), answer.text
             assert named in answer.json()["message"]
@@ -71,7 +66,7 @@ async def test_what_the_page_may_not_name_is_refused_by_name(state: UiState, sen
 async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
     state.limits = RunLimits(max_rounds=1, max_calls=5, max_cost_usd=0.5, deadline_s=60)
     sent = {"prompt": "a red circle", "max_rounds": 9, "max_calls": 99, "max_cost_usd": 9, "deadline_s": 900}
-    run = (await client(state).post("/runs", json=sent)).json()
+    run = (await client_of(state).post("/runs", json=sent)).json()
     task = state.tasks.get(run["run_id"])
     assert task is not None
     while not task.ended:
@@ -80,7 +75,7 @@ async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
     assert setup is not None
     config = setup.config
     assert (config.max_rounds, config.max_calls, config.max_cost_usd, setup.deadline_s) == (1, 5, 0.5, 60)
-    refused = await client(state).post("/runs", json={"prompt": "a", "assume_cost_usd_per_call": 0.000001})
+    refused = await client_of(state).post("/runs", json={"prompt": "a", "assume_cost_usd_per_call": 0.000001})
     assert "unknown price" in refused.json()["message"]
     # A run that comes from this one is within them, too.
     for way in ("continue", "fork"):
@@ -92,7 +87,7 @@ async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
 
 @pytest.mark.parametrize(("library", "searched"), [("", None), (None, "sketch"), ("sketch", "sketch")])
 async def test_no_library_is_a_choice_too(state: UiState, library: str | None, searched: str | None) -> None:
-    run = (await client(state).post("/runs", json={"prompt": "a red circle", "library": library})).json()
+    run = (await client_of(state).post("/runs", json={"prompt": "a red circle", "library": library})).json()
     task = state.tasks.get(run["run_id"])
     assert task is not None
     while not task.ended:
@@ -108,7 +103,7 @@ async def test_a_run_that_was_begun_with_more_is_not_resumed_here(state: UiState
     )
     assert record.status == "interrupted"
     state.limits = RunLimits(max_calls=2)
-    answer = await client(state).post(f"/runs/{record.run_id}/resume", json={"choose": []})
+    answer = await client_of(state).post(f"/runs/{record.run_id}/resume", json={"choose": []})
     assert "“Calls at most” 2" in answer.json()["message"]
 
 
@@ -122,19 +117,20 @@ async def test_files_outside_of_the_roots_and_addresses_are_not_read(
     Image.new("RGB", (8, 8)).save(root / "inside.png")
     (root / "outside.png").symlink_to(tmp_path / "outside.png")
     state.inputs = InputPolicy.of([root])
-    refused = await client(state).post("/images/named", json={"source": source})
+    refused = await client_of(state).post("/images/named", json={"source": source})
     assert refused.status_code == 400
     assert str(tmp_path / "outside") not in refused.text
-    taken = await client(state).post("/images/named", json={"source": "inside.png"})
+    taken = await client_of(state).post("/images/named", json={"source": "inside.png"})
     assert (taken.status_code, taken.json()["width"]) == (201, 8)
 
 
 async def test_bodies_and_runs_under_way_are_limited(state: UiState) -> None:
-    assert (await client(state).post("/runs", content=b" " * 2_000_000)).json()["message"] == "at most 1.0 MB are read"
-    assert (await client(state).post("/images", content=b"no image")).status_code == 400
+    refused = await client_of(state).post("/runs", content=b" " * 2_000_000)
+    assert refused.json()["message"] == "at most 1.0 MB are read"
+    assert (await client_of(state).post("/images", content=b"no image")).status_code == 400
     whole = io.BytesIO()
     Image.new("RGB", (20, 10)).save(whole, "PNG")
-    assert (await client(state).post("/images", content=whole.getvalue())).json()["height"] == 10
+    assert (await client_of(state).post("/images", content=whole.getvalue())).json()["height"] == 10
 
     async def never() -> AsyncIterator[RunEvent]:
         await asyncio.Event().wait()
@@ -142,16 +138,16 @@ async def test_bodies_and_runs_under_way_are_limited(state: UiState) -> None:
 
     for number in range(MOST):
         state.tasks.start(f"run-{number}", never())  # type: ignore[arg-type]
-    answer = await client(state).post("/runs", json={"prompt": "one more"})
+    answer = await client_of(state).post("/runs", json={"prompt": "one more"})
     assert "runs are under way" in answer.json()["message"]
     state.followers = FOLLOWERS
-    assert (await client(state).get("/runs/run-0/events")).status_code == 503
+    assert (await client_of(state).get("/runs/run-0/events")).status_code == 503
     await state.tasks.close()
 
 
 async def test_a_run_that_is_not_made_here_is_not_stopped_here(state: UiState) -> None:
     record = await state.rag.generate("a red circle", max_rounds=0)
-    answer = await client(state).post(f"/runs/{record.run_id}/stop")
+    answer = await client_of(state).post(f"/runs/{record.run_id}/stop")
     assert (answer.status_code, "another process" in answer.json()["message"]) == (400, True)
 
 
@@ -167,7 +163,7 @@ async def test_a_run_that_is_not_made_here_is_not_stopped_here(state: UiState) -
     ],
 )
 async def test_numbers_and_days_at_the_edge_are_no_failure_of_the_server(state: UiState, address: str) -> None:
-    answer = await client(state).get(address.format(home=state.rag.dependencies.home.root))
+    answer = await client_of(state).get(address.format(home=state.rag.dependencies.home.root))
     assert answer.status_code in (200, 400), answer.text
 
 
@@ -176,8 +172,7 @@ async def test_what_nobody_foresaw_is_answered_and_said(state: UiState, monkeypa
         raise KeyError("nobody foresaw it")
 
     monkeypatch.setattr(type(state.rag.runs), "list", broken)
-    transport = httpx.ASGITransport(make_app(state), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as browser:
+    async with client_of(state, raise_app_exceptions=False) as browser:
         script = await browser.get("/runs")
         person = await browser.get("/runs", headers={"accept": "text/html", "accept-language": "de"})
     assert (script.status_code, person.status_code) == (500, 500)

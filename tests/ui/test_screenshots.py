@@ -23,7 +23,7 @@ async def picture(page: Page, name: str, *, width: int = 1200, height: int = 860
     await page.set_viewport_size({"width": width, "height": height})
     await page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    await page.wait_for_function("[...document.images].every(one => one.complete || one.loading === 'lazy')")
+    await page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
     shown = Image.open(io.BytesIO(await page.screenshot())).convert("RGB")
     colours = shown.getcolors(maxcolors=1 << 24)
     assert colours is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import socket
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, SketchResponder
+from tests.http_serving import free_port
 from tests.processes import IMAGERAG, Python
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,12 +51,9 @@ class Process:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def process(tmp_path: Path) -> AsyncIterator[Process]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+async def process(sketch_home: Path, tmp_path: Path) -> AsyncIterator[Process]:
     with MockOpenAIServer(SketchResponder()) as service:
-        one = Process(tmp_path / "home", service, port)
+        one = Process(shutil.copytree(sketch_home, tmp_path / "home"), service, free_port())
         yield one
         one.kill()
 

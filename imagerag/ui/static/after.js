@@ -1,5 +1,5 @@
 // What a finished run offers: forms that open when they are wanted, what they can cost, and the removal of the run.
-import { attempt, leave, request } from "./app.js";
+import { attempt, fragment, leave, newest, request } from "./app.js";
 import { showEstimate } from "./estimate.js";
 import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
@@ -7,8 +7,6 @@ import { removeRuns } from "./removal.js";
 const page = document.getElementById("run");
 const address = `/runs/${encodeURIComponent(page.dataset.run)}`;
 const NUMBERS = new Set(["more_rounds", "seed", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s", "step"]);
-
-const fragment = (html) => [...new DOMParser().parseFromString(html, "text/html").body.childNodes];
 
 /** What a form says, as the server takes it; what is as it was is left out. */
 function bodyOf(form) {
@@ -60,12 +58,13 @@ async function find(field) {
   const list = field.closest(".find").querySelector("ul");
   const query = new URLSearchParams({ text: field.value, picks: field.dataset.find });
   if (!field.value.trim()) { list.replaceChildren(); return; }
-  const html = await attempt(null, () => request(`${address}/references?${query}`));
+  field.asks ??= newest();
+  const html = await attempt(null, () => field.asks(`${address}/references?${query}`));
   if (html === undefined) return;
   const known = new Set([...field.form.querySelectorAll(".choices:not(.found-more) :is([data-choice], [data-reference])")].map(({ dataset }) => dataset.choice ?? dataset.reference));
   const picked = [...list.children].filter((item) => item.querySelector("select")?.value || item.querySelector("input")?.checked);
   for (const item of picked) known.add(idOf(item));
-  list.replaceChildren(...picked, ...fragment(`<ul>${html}</ul>`)[0].children);
+  list.replaceChildren(...picked, ...fragment(html));
   for (const item of [...list.children]) if (!picked.includes(item) && known.has(idOf(item))) item.remove();
 }
 

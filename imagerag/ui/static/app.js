@@ -36,6 +36,16 @@ export async function request(address, { method = "GET", body, signal } = {}) {
   return content;
 }
 
+/** Makes requests of which only the newest counts: one that has no answer yet is given up for the next. */
+export function newest() {
+  let controller = new AbortController();
+  return (address, options = {}) => {
+    controller.abort();
+    controller = new AbortController();
+    return request(address, { ...options, signal: controller.signal });
+  };
+}
+
 /** Run what a click or a form asks for; what goes wrong is told, and the button is of no use meanwhile: keys that send a
  * form again start nothing twice. */
 export async function attempt(button, work) {
@@ -65,6 +75,18 @@ export async function upload(file) {
     if (file.name) error.message = `${file.name}: ${error.message}`;
     throw error;
   }
+}
+
+/** The nodes of some HTML of this server. */
+export function fragment(html) {
+  return [...new DOMParser().parseFromString(html, "text/html").body.childNodes];
+}
+
+/** Make an element: `make("p", {className: "mute"}, "text", child)`. */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
 }
 
 /** Make the children of an element those of some HTML, and leave alone what is the same: open details, focus, images. */

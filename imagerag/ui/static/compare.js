@@ -1,5 +1,5 @@
 // Two images over or beside one another, moved and enlarged together.
-import { attempt, replace, request, text as commonText } from "./app.js";
+import { attempt, newest, replace, text as commonText } from "./app.js";
 import { View } from "./view.js";
 
 const texts = JSON.parse(document.getElementById("compare-texts").textContent);
@@ -10,7 +10,7 @@ const position = $("position");
 const picks = { left: $("left-pick"), right: $("right-pick") };
 const MODES = ["slider", "difference", "side", "fade"];
 const view = new View(stage, [$("left"), $("right"), $("difference")], (scale) => { $("zoom-now").textContent = `${Math.round(100 * scale)} %`; });
-let asking = new AbortController();
+const facts = newest();
 let measuring = new AbortController();
 
 const mode = () => stage.dataset.mode;
@@ -36,10 +36,8 @@ async function show() {
   }
   showDifference();
   history.replaceState(null, "", `/compare?${query()}`);
-  asking.abort();
-  asking = new AbortController();
-  const facts = await attempt(null, () => request(`/compare?${query()}&part=1`, { signal: asking.signal }));
-  if (facts !== undefined) replace($("compared-facts"), facts);
+  const html = await attempt(null, () => facts(`/compare?${query()}&part=1`));
+  if (html !== undefined) replace($("compared-facts"), html);
 }
 
 /** Where the two differ, and how much of them does. */

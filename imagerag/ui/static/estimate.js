@@ -1,5 +1,5 @@
 // What the next click can cost: fetched, and put where it stands.
-import { replace, request } from "./app.js";
+import { make, replace, request } from "./app.js";
 
 const waiting = new WeakMap();
 
@@ -16,7 +16,7 @@ export async function showEstimate(element, address, body) {
     return true;
   } catch (error) {
     if (error.name === "AbortError") return false;
-    element.replaceChildren(Object.assign(document.createElement("p"), { className: "note", textContent: error.message }));
+    element.replaceChildren(make("p", { className: "note" }, error.message));
     return false;
   } finally {
     if (waiting.get(element) === controller) element.removeAttribute("aria-busy");

@@ -1,9 +1,9 @@
 // One library: its images, search and filters.
-import { attempt, request, tell, text as common, upload } from "./app.js";
+import { attempt, fragment, make, request, tell, upload } from "./app.js";
 import { suggest } from "./library_filter.js";
 import { Grid, partsOf, told } from "./library_grid.js";
 import "./library_tasks.js";
-import { ask, make, text } from "./library_texts.js";
+import { askToRemove, text } from "./library_texts.js";
 
 const root = document.getElementById("library");
 const { address } = root.dataset;
@@ -34,7 +34,7 @@ async function search(k) {
   if (k) sent.set("k", k);
   try {
     const html = await request(`${address}/found?${sent}`);
-    images.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+    images.replaceChildren(...fragment(html));
     count.replaceChildren(...(images.querySelector(".summary")?.childNodes ?? []));
     images.querySelector(".summary")?.remove();
     images.setAttribute("aria-busy", "false");
@@ -70,10 +70,7 @@ function removeButton(total) {
   button.hidden = !document.getElementById("add");
   button.addEventListener("click", () => attempt(button, async () => {
     const filter = query.get("filter");
-    const preview = await request(`${address}/remove`, { method: "POST", body: { filter, preview: true } });
-    const sure = await ask({ title: text("remove_matching_title", { n: preview.images }), body: text("remove_body"),
-      html: preview.html, yes: text("remove_yes"), cancel: common("cancel") });
-    if (!sure) return;
+    if (!await askToRemove(address, { filter })) return;
     const done = await request(`${address}/remove`, { method: "POST", body: { filter } });
     tell(text("removed", { n: done.images }));
     document.dispatchEvent(new CustomEvent("library-changed"));

@@ -1,7 +1,7 @@
 // Adding pictures: dropped, pasted or chosen ones are sent one by one, folders of the server are indexed.
-import { attempt, request, tell, text as common } from "./app.js";
+import { attempt, make, request, tell } from "./app.js";
 import { show } from "./library_tasks.js";
-import { make, text } from "./library_texts.js";
+import { text } from "./library_texts.js";
 
 const root = document.getElementById("library");
 const { address, name: library } = root.dataset;

@@ -1,19 +1,18 @@
 // The filter's field: proposes the keys and values that the library has, at the place where one writes.
-import { request } from "./app.js";
-import { make } from "./library_texts.js";
+import { make, request } from "./app.js";
 
 const SHOWN = 12;
 const OPERATORS = { text: ["=", "!=", "~"], number: ["=", ">=", "<="], time: [">=", "<", "="], flag: ["="], tags: ["=", "!="] };
 
 /** What stands before the caret: the start of a key, or a key with an operator and the start of a value. */
-export function place(before) {
+function place(before) {
   const value = /([\w.:-]+)\s*(=|!=|~|!~|>=|<=|>|<)\s*("[^"]*|[^\s()]*)$/.exec(before);
   if (value) return { key: value[1], start: value[3], from: before.length - value[3].length };
   const start = /[\w.:-]*$/.exec(before)[0];
   return { key: null, start, from: before.length - start.length };
 }
 
-export function proposals(keys, before) {
+function proposals(keys, before) {
   const { key, start, from } = place(before);
   const wanted = start.toLowerCase().replace(/^"/, "");
   const known = key && keys.find((one) => one.key === key);

@@ -1,7 +1,7 @@
 // All images of a library in a grid of which only what is near the screen is in the page: memory stays the same for 20
 // and for 200,000.
-import { request } from "./app.js";
-import { make, text } from "./library_texts.js";
+import { fragment, make, request } from "./app.js";
+import { text } from "./library_texts.js";
 
 const TILE = 168;
 const GAP = 16;
@@ -55,7 +55,7 @@ export class Grid {
       this.sheets.push(sheet);
     }
     this.box.replaceChildren(...this.sheets);
-    if (html && this.sheets[0]) fill(this.sheets[0], html);
+    if (html && this.sheets[0]) this.sheets[0].replaceChildren(...fragment(html));
     this.sheets.forEach((sheet) => this.watch.observe(sheet));
   }
 
@@ -82,15 +82,11 @@ export class Grid {
         this.total = Math.min(part.total, MOST);
         this.onTotal(part);
         this.lay();
-      } else if (sheet.wanted) fill(sheet, part.html);
+      } else if (sheet.wanted) sheet.replaceChildren(...fragment(part.html));
     } catch (error) {
       if (error.name !== "AbortError" && sheet.wanted) sheet.replaceChildren(make("li", { className: "error" }, error.message));
     }
   }
-}
-
-function fill(sheet, html) {
-  sheet.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
 }
 
 /** How the number of images is told. */

@@ -1,6 +1,6 @@
 // One image of a library: change what is known of it, remove it, look at similar ones.
-import { attempt, request, tell, text as common } from "./app.js";
-import { ask, text } from "./library_texts.js";
+import { attempt, fragment, request, tell, text as common } from "./app.js";
+import { askToRemove, text } from "./library_texts.js";
 
 const root = document.getElementById("image");
 const { address, id } = root.dataset;
@@ -54,10 +54,7 @@ root.addEventListener("click", ({ target }) => {
 });
 
 document.getElementById("remove")?.addEventListener("click", ({ target }) => attempt(target, async () => {
-  const preview = await request(`${address}/remove`, { method: "POST", body: { ids: [id], preview: true } });
-  const sure = await ask({ title: text("image.remove_title"), body: text("remove_body"), html: preview.html,
-    yes: text("remove_yes"), cancel: common("cancel") });
-  if (!sure) return;
+  if (!await askToRemove(address, { ids: [id] }, text("image.remove_title"))) return;
   await request(`${address}/remove`, { method: "POST", body: { ids: [id] } });
   location.assign(address);
 }));
@@ -65,7 +62,7 @@ document.getElementById("remove")?.addEventListener("click", ({ target }) => att
 const similar = document.getElementById("similar");
 if (similar) {
   request(`${address}/found?${new URLSearchParams({ image: id, without: id, k: 13 })}`).then((html) => {
-    similar.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+    similar.replaceChildren(...fragment(html));
     similar.querySelectorAll(".summary, [data-more]").forEach((one) => one.remove());
   }, (error) => { similar.textContent = error.message; }).finally(() => similar.setAttribute("aria-busy", "false"));
 }

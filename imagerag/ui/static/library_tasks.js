@@ -1,6 +1,6 @@
 // Work on a library: how far it is, its result, and the buttons in it.
-import { attempt, replace, request, tell, text as common } from "./app.js";
-import { ask, make, text } from "./library_texts.js";
+import { attempt, make, replace, request, tell, text as common } from "./app.js";
+import { askToRemove } from "./library_texts.js";
 
 const panel = document.getElementById("tasks");
 const root = panel.closest("[data-address]");
@@ -84,12 +84,7 @@ panel.addEventListener("submit", (event) => {
     return kept ? [...group.querySelectorAll("input")].map((one) => one.value).filter((id) => id && id !== kept) : [];
   });
   attempt(form.querySelector("[type=submit]"), async () => {
-    const preview = await request(`${address}/remove`, { method: "POST", body: { ids, preview: true } });
-    const sure = await ask({
-      title: text("remove_matching_title", { n: preview.images }), body: text("remove_body"), html: preview.html,
-      yes: text("remove_yes"), cancel: common("cancel"),
-    });
-    if (!sure) return;
+    if (!await askToRemove(address, { ids })) return;
     form.querySelectorAll("fieldset").forEach((group) => {
       if (group.querySelector("input:checked")?.value) group.remove();
     });

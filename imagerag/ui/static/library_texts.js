@@ -1,4 +1,6 @@
 // The words of the library's pages, and a dialog that asks before something is done.
+import { fragment, make, request, text as common } from "./app.js";
+
 const texts = JSON.parse(document.getElementById("library-texts")?.textContent ?? "{}");
 
 /** The text of a key of `library`, its {placeholders} filled; with `n`, the form for that number. */
@@ -11,24 +13,15 @@ export function text(key, values = {}) {
   });
 }
 
-/** Make an element: `make("p", {className: "mute"}, "text", child)`. */
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
 /** Ask before something is done. Resolves to true, or to what was typed where a name has to be; false where not.
  * `html` is markup of this server. */
-export function ask({ title, body, yes, cancel, html = "", typed = "" }) {
+export function ask({ title, body, yes, html = "", typed = "" }) {
   const input = make("input", { autocomplete: "off", spellcheck: false });
   const accept = make("button", { type: "submit", className: "bad", value: "yes" }, yes);
   const form = make("form", { method: "dialog" },
     make("h2", { id: "dialog-title" }, title), make("p", {}, body));
   if (html) {
-    const shown = make("ul", { className: "preview" });
-    shown.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
-    form.append(shown);
+    form.append(make("ul", { className: "preview" }, ...fragment(html)));
   }
   if (typed) {
     input.setAttribute("aria-labelledby", "dialog-title");
@@ -36,7 +29,7 @@ export function ask({ title, body, yes, cancel, html = "", typed = "" }) {
     input.addEventListener("input", () => { accept.disabled = input.value.trim() !== typed; });
     form.append(input);
   }
-  const refuse = make("button", { type: "button" }, cancel);
+  const refuse = make("button", { type: "button" }, common("cancel"));
   form.append(make("p", { className: "actions" }, accept, refuse));
   const dialog = make("dialog", {}, form);
   dialog.setAttribute("aria-labelledby", "dialog-title");
@@ -50,4 +43,11 @@ export function ask({ title, body, yes, cancel, html = "", typed = "" }) {
       resolve(dialog.returnValue === "yes" ? input.value.trim() || true : false);
     });
   });
+}
+
+/** Ask before images are removed, `{ids}` or those of a `{filter}`, and show which. Resolves to whether they may be. */
+export async function askToRemove(address, which, title) {
+  const preview = await request(`${address}/remove`, { method: "POST", body: { ...which, preview: true } });
+  return ask({ title: title ?? text("remove_matching_title", { n: preview.images }), body: text("remove_body"),
+    html: preview.html, yes: text("remove_yes") });
 }

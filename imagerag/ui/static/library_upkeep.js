@@ -1,5 +1,5 @@
 // What keeps a library in order: each form begins a task.
-import { attempt, leave, request, text as common } from "./app.js";
+import { attempt, leave, request } from "./app.js";
 import { start } from "./library_tasks.js";
 import { ask, text } from "./library_texts.js";
 
@@ -21,7 +21,7 @@ root.addEventListener("submit", (event) => {
       await leave(`${there}/upkeep`);
     } else if (form.id === "delete") {
       const typed = await ask({ title: text("upkeep.delete_title", { name }), body: text("upkeep.delete_body"), typed: name,
-        yes: text("upkeep.delete_yes"), cancel: common("cancel") });
+        yes: text("upkeep.delete_yes") });
       if (typed) await leave((await request(`${address}/delete`, { method: "POST", body: { name: typed } })).address);
     } else {
       await start(form.dataset.kind, bodyOf(form));
@@ -35,14 +35,14 @@ root.addEventListener("click", ({ target }) => {
   if (restore) {
     attempt(target, async () => {
       const sure = await ask({ title: text("upkeep.restore_title", { name, tag: restore }), body: text("upkeep.restore_body"),
-        yes: text("upkeep.restore"), cancel: common("cancel") });
+        yes: text("upkeep.restore") });
       if (sure) await start("restore", { tag: restore });
     });
   }
   if (removeSnapshot) {
     attempt(target, async () => {
       const sure = await ask({ title: text("upkeep.remove_snapshot_title", { tag: removeSnapshot }),
-        body: text("upkeep.remove_snapshot_body"), yes: text("upkeep.remove_snapshot"), cancel: common("cancel") });
+        body: text("upkeep.remove_snapshot_body"), yes: text("upkeep.remove_snapshot") });
       if (!sure) return;
       await request(`${address}/remove-snapshot`, { method: "POST", body: { name: removeSnapshot } });
       target.closest("li").remove();

@@ -1,16 +1,17 @@
 // Picks an image of a library, or of an earlier run.
-import { attempt, replace, request } from "./app.js";
+import { attempt, newest, replace } from "./app.js";
 
 const dialog = document.getElementById("picker");
 const form = dialog.querySelector("form");
 const picks = dialog.querySelector(".picks");
+const listing = newest();  // the answer of one library may come after that of the next
 let source = "runs";
 let take = () => {};
 
 async function find() {
   const query = new URLSearchParams({ text: form.text.value });
   if (source === "library") query.set("library", form.library.value);
-  replace(picks, await request(`/pick/${source}?${query}`));
+  replace(picks, await listing(`/pick/${source}?${query}`));
 }
 
 /** Open the picker on "library" or "runs"; `taken` is called with the image that is picked. */

@@ -1,5 +1,5 @@
 // Removing runs: what goes is said first, and confirmed.
-import { attempt, request, tell } from "./app.js";
+import { attempt, make, request, tell } from "./app.js";
 
 const dialog = document.getElementById("removal");
 const part = (name) => document.getElementById(`removal-${name}`);
@@ -10,7 +10,7 @@ export async function removeRuns(runs, button) {
   if (!planned) return [];
   part("title").textContent = planned.title;
   part("says").textContent = planned.says;
-  part("names").replaceChildren(...planned.names.map((name) => Object.assign(document.createElement("li"), { textContent: name, dir: "auto" })));
+  part("names").replaceChildren(...planned.names.map((name) => make("li", { dir: "auto" }, name)));
   dialog.showModal();
   part("cancel").focus();
   const confirmed = await new Promise((resolve) => {

@@ -1,5 +1,5 @@
 // Rows that follow as a list is scrolled, and images of it that are gone.
-import { attempt, request, text } from "./app.js";
+import { attempt, fragment, make, request, text } from "./app.js";
 
 async function follow(link, watch) {
   if (link.dataset.asked) return;
@@ -9,15 +9,14 @@ async function follow(link, watch) {
   const html = await attempt(null, () => request(address.pathname + address.search));
   delete link.dataset.asked;
   if (html === undefined) return;
-  const fresh = new DOMParser().parseFromString(`<ul>${html}</ul>`, "text/html").querySelector("ul");
-  link.closest("li").replaceWith(...fresh.childNodes);
+  link.closest("li").replaceWith(...fragment(html));
   watch();
 }
 
 /** Say in the place of an image that it is gone, where it is: it may have been asked for before this script ran. */
 function say(image) {
   if (image.nodeName !== "IMG" || !image.complete || image.naturalWidth) return;
-  image.replaceWith(Object.assign(document.createElement("span"), { className: "gone", textContent: text("image_gone") }));
+  image.replaceWith(make("span", { className: "gone" }, text("image_gone")));
 }
 
 /** Fetch what follows when its link comes near; gives a function to call when the rows were replaced. */

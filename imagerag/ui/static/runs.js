@@ -1,5 +1,5 @@
 // The list of runs: filters that act at once, rows that follow as it is scrolled, and several runs picked.
-import { attempt, request } from "./app.js";
+import { attempt, newest } from "./app.js";
 import { letMark } from "./favourite.js";
 import { removeRuns } from "./removal.js";
 import { followRows } from "./rows.js";
@@ -11,7 +11,7 @@ const bar = document.getElementById("picked");
 const compare = document.getElementById("compare");
 const watch = followRows(listed);
 let waiting;
-let asking = new AbortController();
+const listing = newest();
 
 const boxes = () => [...listed.querySelectorAll(".pick input:checked")];
 
@@ -26,9 +26,7 @@ function showPicked() {
 async function filter() {
   const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
   const address = query.size ? `/runs?${query}` : "/runs";
-  asking.abort();
-  asking = new AbortController();
-  const html = await attempt(null, () => request(address, { signal: asking.signal }));
+  const html = await attempt(null, () => listing(address));
   if (html === undefined) return;
   history.replaceState(null, "", address);
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("listed");

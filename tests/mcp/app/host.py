@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from imagerag.http_server.access import HttpOptions
-from imagerag.http_server.listening import address_of, bound, listener
+from imagerag.http_server.listening import address_of
 from imagerag.mcp.app.extension import APP_URI
 from imagerag.mcp.server import ServerState
+from tests.http_serving import served_here
 
 ANNOUNCES: Final = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
 EVERYTHING: Final = {
@@ -114,16 +115,9 @@ async def hosting(state: ServerState, page: Page, **client: Any) -> AsyncIterato
             return await host.serve(request)
 
         routes = [Route("/", top), Route("/app", app), Route("/server", calls, methods=["POST"])]
-        listening = bound(HttpOptions(port=0))
-        host = Host(address_of(listening), connected, page)
-        server = listener(Starlette(routes=routes))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
-            assert not task.done(), task.exception()
-            await asyncio.sleep(0.005)
-        try:
-            yield host
-        finally:
-            await page.goto("about:blank")  # a page that polls keeps its connection
-            server.should_exit = True
-            await task
+        async with served_here(Starlette(routes=routes), HttpOptions(port=0)) as listening:
+            host = Host(address_of(listening), connected, page)
+            try:
+                yield host
+            finally:
+                await page.goto("about:blank")  # a page that polls keeps its connection

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from PIL import Image
 from playwright.async_api import FrameLocator, Page, expect
 
 from imagerag.mcp.server import ServerState
+from tests.browser import violations
 from tests.mcp.app.host import EVERYTHING, hosting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,9 +25,7 @@ ATTACK = '"><img src=x onerror="top.postMessage(1,`*`);window.hacked=1"><script>
 async def accessible(page: Page) -> None:
     """The app has no serious fault that axe finds, and needs no scrolling sideways at any width."""
     (frame,) = page.frames[1:]
-    found = await Axe().run(frame)
-    serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
-    assert serious == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
+    assert await violations(frame) == []
     for width in (320, 400, 800, 1600):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), width

@@ -1,5 +1,6 @@
 """One server with finished runs, a long list, a batch and an evaluation, for all tests of these pages."""
 
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,11 +53,11 @@ class Results:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Results]:
+async def results(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Results]:
     """The server."""
     folder = tmp_path_factory.mktemp("results")
     roots = folder / "roots"
-    rag = ImageRAG(preset="sketch", home=folder / "home")
+    rag = ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, folder / "home"))
     first = await rag.generate(PROMPT, library="sketch", run_id="first")
     second = await rag.generate(PROMPT, library="sketch", seed=4, run_id="second")
     hostile = await rag.generate(f"a red square {HOSTILE}", max_rounds=0, run_id="hostile")

@@ -10,8 +10,8 @@ from playwright.async_api import Page, expect
 
 from imagerag.formatting.html.templating import POLICY
 from imagerag.ui.guard import csrf_token
+from tests.browser import violations
 from tests.ui.results.conftest import Results
-from tests.ui.results.test_runs_page import serious_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,7 +64,7 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
     assert (await answer.value).status == 200
     assert {"exclude_images": [used], "add_images": [added], "seed": 7}.items() <= sent[-1].items()
     await expect(form.locator(".estimate:not([aria-busy])")).to_be_visible()
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
 
 
 async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results) -> None:
@@ -78,7 +78,7 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     assert await panel.get_by_label("From step").input_value() == str(redraw)
     await panel.get_by_text("Other references", exact=True).click()
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
     other = panel.locator("[data-reference]").nth(1)
     await other.check()
     chosen = await other.get_attribute("data-reference")

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser import violations
 from tests.ui.results.conftest import HOSTILE, Results
-from tests.ui.results.test_runs_page import serious_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,7 +17,7 @@ async def test_a_batch_is_found_and_its_rows_are_shown(browser_page: Page, resul
     dialogs: list[str] = []
     browser_page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     await browser_page.goto(f"{results.address}/batches")
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
     await browser_page.locator(".folders a").click()
     rows = browser_page.locator(".card")
     await expect(rows).to_have_count(3)
@@ -27,7 +27,7 @@ async def test_a_batch_is_found_and_its_rows_are_shown(browser_page: Page, resul
     await expect(rows.nth(1)).to_contain_text("image not available")
     await expect(rows.nth(1)).to_contain_text("<script>alert(1)</script>")
     await expect(rows.nth(2)).to_contain_text("cannot be run")
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
     assert dialogs == []
 
 
@@ -40,7 +40,7 @@ async def test_an_evaluation_is_shown_with_its_tables_and_its_gallery(browser_pa
     await browser_page.wait_for_function("() => document.querySelector('.arms img').naturalWidth > 0")
     await browser_page.get_by_label("Words").fill("nothing like it")
     await expect(browser_page.locator("#count")).to_have_text("0 of 2 cases")
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
 
 
 async def test_only_folders_below_the_roots_are_shown(results: Results, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser import violations
 from tests.ui.results.conftest import Results
-from tests.ui.results.test_runs_page import serious_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -81,7 +81,7 @@ async def test_two_runs_are_compared_step_by_step(browser_page: Page, results: R
     await browser_page.goto(f"{results.address}/compare?a=first&b=second")
     await expect(browser_page.locator("main")).to_contain_text("First divergence")
     await expect(browser_page.locator("main")).to_contain_text("seed: 0 → 4")
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
 
 
 @pytest.mark.parametrize("width", [400, 2560])

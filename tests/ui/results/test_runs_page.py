@@ -2,20 +2,13 @@
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, Page, expect
 
 from imagerag.ui.guard import csrf_token
+from tests.browser import violations
 from tests.ui.results.conftest import LISTED, Results
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-async def serious_findings(page: Page) -> list[str]:
-    """What axe finds serious on a page."""
-    found = await Axe().run(page)
-    serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in serious]
 
 
 async def test_two_hundred_runs_are_listed_as_they_are_scrolled_to(browser_page: Page, results: Results) -> None:
@@ -24,7 +17,7 @@ async def test_two_hundred_runs_are_listed_as_they_are_scrolled_to(browser_page:
     shown = int((await count.inner_text()).split()[0].replace(",", ""))
     assert shown >= LISTED
     assert await cards.count() < shown
-    assert await serious_findings(browser_page) == []
+    assert await violations(browser_page) == []
     await browser_page.wait_for_function(
         "() => { scrollTo(0, document.body.scrollHeight); return !document.querySelector('[data-more]'); }"
     )

@@ -35,9 +35,7 @@ function chooser(list, { threshold, most, legend, buttons }) {
     return input;
   };
   const act = (button) => async () => {
-    rest([...form.querySelectorAll("button, input")]);
-    told("");
-    try { await button.act([...picked]); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
+    await perform([...form.querySelectorAll("button, input")], () => button.act([...picked]));
     enable();
   };
   const controls = buttons.map((button) => [button, el("button", {
@@ -84,18 +82,28 @@ function search(data) {
   state.shown();
 }
 
-// What a choice comes to: a call of ours where the host lets apps call tools, else words to the model.
-async function choose(view, picked) {
-  const numbers = picked.map((one) => String(one.number));
-  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, choose: numbers, wait: false, thumbnail: false });
-  const said = numbers.length ? say("message_choose", { numbers: numbers.join(", ") }) : say("message_none");
-  await tell(`${said} (continue_run, run_id="${view.run_id}", choose=${JSON.stringify(numbers)})`, true);
+// Run what a click asks for: its controls are of no use meanwhile, and what the host refuses is said.
+async function perform(controls, work) {
+  rest(controls);
+  told("");
+  try { await work(); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
 }
 
-async function edit(view, one) {
+// What is wanted of a run: a call of ours where the host lets apps call tools, else words to the model.
+async function goOn(view, given, wish, named = given) {
+  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, ...given, wait: false, thumbnail: false });
+  const more = Object.entries(named).map(([name, value]) => `, ${name}=${JSON.stringify(value)}`);
+  await tell(`${wish} (continue_run, run_id="${view.run_id}"${more.join("")})`, true);
+}
+
+function choose(view, picked) {
+  const numbers = picked.map((one) => String(one.number));
+  return goOn(view, { choose: numbers }, numbers.length ? say("message_choose", { numbers: numbers.join(", ") }) : say("message_none"));
+}
+
+function edit(view, one) {
   const number = String(one.number);
-  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, edit: number, wait: false, thumbnail: false });
-  await tell(`${say("message_edit", { number })} (continue_run, run_id="${view.run_id}", edit="${number}")`, true);
+  return goOn(view, { edit: number }, say("message_edit", { number }));
 }
 
 async function propose(data, picked) {
@@ -108,9 +116,7 @@ function actions(view) {
   const used = (view.references || []).filter((one) => one.role === "reference");
   const buttons = [];
   const add = (text, act) => buttons.push(el("button", { type: "button", onclick: async () => {
-    rest(buttons);
-    told("");
-    try { await act(); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
+    await perform(buttons, act);
     for (const each of buttons) each.disabled = false;
   } }, text));
   if (used.length) add(say("other_references"), () => another(view, used));
@@ -126,24 +132,18 @@ function change(view) {
   const wish = el("input", { type: "text", maxLength: 2000, placeholder: say("wish_example"), onkeydown: (event) => event.key === "Enter" && submit() });
   const button = el("button", { type: "button", className: "main", onclick: () => submit() }, say("change_it"));
   const submit = async () => {
-    rest([button, wish]);
-    told("");
-    try { await wanted(view, wish.value.trim()); } catch (error) { told(`${say("refused_by_host")} ${error.message}`.slice(0, 400)); }
+    await perform([button, wish], () => wanted(view, wish.value.trim()));
     button.disabled = wish.disabled = false;
   };
   return el("div", { className: "change-it" }, el("label", {}, say("wish"), wish), button);
 }
 
 async function wanted(view, feedback) {
-  if (!feedback) return;
-  if (can("serverTools")) return proceed("continue_run", { run_id: view.run_id, feedback, wait: false, thumbnail: false });
-  await tell(`${feedback} (continue_run, run_id="${view.run_id}")`, true);
+  if (feedback) await goOn(view, { feedback }, feedback, {});
 }
 
-async function another(view, used) {
-  const given = { run_id: view.run_id, exclude_images: used.map((one) => one.uri) };
-  if (can("serverTools")) return proceed("continue_run", { ...given, wait: false, thumbnail: false });
-  await tell(`${say("message_other")} (continue_run, run_id="${view.run_id}", exclude_images=${JSON.stringify(given.exclude_images)})`, true);
+function another(view, used) {
+  return goOn(view, { exclude_images: used.map((one) => one.uri) }, say("message_other"));
 }
 
 async function proceed(tool, given) {

@@ -1,0 +1,34 @@
+"""HTTP applications served in this process, on a port of their own."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from imagerag.http_server.access import HttpOptions
+from imagerag.http_server.listening import bound, listener
+
+
+@asynccontextmanager
+async def served_here(app: Any, options: HttpOptions) -> AsyncIterator[socket.socket]:
+    """Serve for the block; the socket that listens, on a free port where the options name 0."""
+    listening = bound(options)
+    server = listener(app, options.connections)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        assert not task.done(), task.exception()
+        await asyncio.sleep(0.005)
+    try:
+        yield listening
+    finally:
+        server.should_exit = True
+        await task
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
