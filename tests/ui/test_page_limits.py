@@ -81,7 +81,7 @@ async def test_a_run_is_within_the_limits_of_the_server(state: UiState) -> None:
     for way in ("continue", "fork"):
         steer = {"assume_cost_usd_per_call": 0.000001, **({"step": 1} if way == "fork" else {})}
         for address in (way, f"{way}/estimate"):
-            refused = await client(state).post(f"/runs/{run['run_id']}/{address}", json=steer)
+            refused = await client_of(state).post(f"/runs/{run['run_id']}/{address}", json=steer)
             assert "unknown price" in refused.json()["message"], address
 
 
