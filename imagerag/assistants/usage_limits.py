@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, TypeVar
 
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.formatting.numbers import dollars
 from imagerag.store.daily_usage import Amount, DailyUsage, today
@@ -106,7 +107,7 @@ class ServerBudget:
             self._spent = Amount(self._spent.calls + spent.calls, self._spent.usd + spent.usd)
             try:
                 if entry is not None and self.daily is not None:
-                    await asyncio.shield(asyncio.to_thread(self.daily.settle, entry, spent))
+                    await to_completion(asyncio.to_thread(self.daily.settle, entry, spent))
             finally:
                 ended, self._ended = self._ended, asyncio.Event()
                 ended.set()
@@ -148,7 +149,18 @@ class ServerBudget:
             NO_LIMIT if self.limits.daily_calls is None else self.limits.daily_calls,
             inf if self.limits.daily_cost_usd is None else self.limits.daily_cost_usd,
         )
-        return await asyncio.to_thread(self.daily.take, today(), amount, most) or 0
+        entry: list[int | None] = []
+        try:
+            await to_completion(self._take(self.daily, amount, most, entry))
+        except asyncio.CancelledError:  # nobody would settle it, and the day would have so much less
+            if entry and entry[0]:
+                await to_completion(asyncio.to_thread(self.daily.settle, entry[0], Amount()))
+            raise
+        return entry[0] or 0
+
+    @staticmethod
+    async def _take(daily: DailyUsage, amount: Amount, most: Amount, entry: list[int | None]) -> None:
+        entry.append(await asyncio.to_thread(daily.take, today(), amount, most))
 
     async def _remaining(self) -> Amount:
         limits, day = self.limits, await self._today()

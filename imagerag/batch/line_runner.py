@@ -23,7 +23,7 @@ from imagerag.graphs.configuration.trust_policy import check_web_library
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
-from imagerag.graphs.runs.records import read_record
+from imagerag.graphs.runs.records import read_record, relist_left
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.library.database import is_there
 
@@ -175,7 +175,10 @@ class LineRunner:
             record = await read_record(self.dependencies, run_id)
         except UnknownRunError:
             return await last_record(await request.start(self._runner, run_id=run_id))
-        return record if record.outcome else await last_record(self._runner.resume(run_id))
+        if record.outcome is None:
+            return await last_record(self._runner.resume(run_id))
+        await relist_left(self.dependencies, run_id)
+        return record
 
 
 def manifest(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import (
     BudgetExceededError,
     ImageRAGError,
@@ -201,7 +202,7 @@ class BatchRunner:
             while not self._stopped_by and (item := next(items, None)) is not None:
                 result = await self._one(item)
                 if result is not None:
-                    await asyncio.shield(asyncio.to_thread(self.folder.append, result))
+                    await to_completion(asyncio.to_thread(self.folder.append, result))
                     self._count(result, paid=True)
                     if rejected := self._rejections.add(result):
                         self._stop(rejected)

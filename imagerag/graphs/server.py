@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
@@ -90,7 +91,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
             yield workflow.warn_with(partial(_warned, dependencies, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
-                await relist_run(dependencies, thread)
+                await to_completion(relist_run(dependencies, thread))
 
 
 @asynccontextmanager

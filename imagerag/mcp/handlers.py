@@ -191,7 +191,7 @@ class Handlers:
 
         heard = self._reporter(ctx)
         while True:
-            answer = await cancel_on_disconnect(ctx, self._to_the_end(job, heard))
+            answer = await self._to_the_end(job, heard, ctx)
             if elicitation.waits(answer) and client_supports_apps(ctx):
                 return await reply(self.service, elicitation.leave_to_app(answer), thumbnail=thumbnail)
             if not (elicitation.waits(answer) and elicitation.can_ask(ctx)):
@@ -222,11 +222,11 @@ class Handlers:
         job = await self._go_on(ContinueRun(run_id=run_id, choose=tuple(picks)), ctx)
         return await self._through(job, thumbnail, ctx)
 
-    async def _to_the_end(self, job: Job, heard: Callable[[str], Awaitable[None]]) -> ToolResult:
-        """Follow a run that belongs to one call: it ends with the call."""
+    async def _to_the_end(self, job: Job, heard: Callable[[str], Awaitable[None]], ctx: "Ctx") -> ToolResult:
+        """Follow a run that belongs to one call: it ends with the call, however that ends."""
         try:
-            return await self.jobs.follow(job, heard, beat_s=self.beat_s)
-        except asyncio.CancelledError:
+            return await cancel_on_disconnect(ctx, self.jobs.follow(job, heard, beat_s=self.beat_s))
+        except BaseException:
             job.cancel("the client cancelled the call or left")
             raise
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import RunStateError
 from imagerag.store.storage_errors import storage_errors
 
@@ -57,7 +58,7 @@ async def run_lock_off_loop(path: Path, run_id: str) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await asyncio.to_thread(held.close)
+            await to_completion(asyncio.to_thread(held.close))
 
 
 def is_locked(path: Path) -> bool:

@@ -45,8 +45,8 @@ class RunTask(Followed):
     stopping: bool = False
 
     def stop(self) -> None:
-        """End the run as cancelled; its record is written."""
-        if self._task is not None and not self.ended:
+        """End the run as cancelled; its record is written. A second time does nothing."""
+        if self._task is not None and not self.ended and not self.stopping:
             self.stopping = True
             self._task.cancel()
             self.tell()

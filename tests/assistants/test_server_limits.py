@@ -1,6 +1,7 @@
 """What all runs of a server may spend together: in its life and on a day, over restarts and among several servers."""
 
 import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
-from imagerag.store.daily_usage import Amount, DailyUsage
+from imagerag.store.daily_usage import Amount, DailyUsage, today
+from tests.cancellation_points import cancelled_at
 
 
 async def spend(
@@ -82,6 +84,23 @@ async def test_a_day_goes_on_after_a_restart(tmp_path: Path, monkeypatch: pytest
         await spend(again, 1)
     monkeypatch.setattr("imagerag.assistants.usage_limits.today", lambda: "2999-01-01")
     assert (await spend(again, 1)).max_calls == 5
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again and again"])
+async def test_a_request_that_is_cancelled_at_any_await_holds_nothing(tmp_path: Path, again: bool) -> None:
+    daily = DailyUsage(tmp_path / "usage.sqlite")
+
+    async def refused_before_its_first_step(allowance: ServerBudget) -> None:
+        async with allowance.share(None, None) as share:
+            share.book(0, 0.0)
+
+    for nth in count(1):
+        allowance = ServerBudget(ServerLimits(daily_calls=5, daily_cost_usd=1.0), daily)
+        reached = await cancelled_at(refused_before_its_first_step(allowance), nth, again=again)
+        assert daily.spent(today()) == Amount(0, 0.0), f"cancelled at await {nth}"
+        if not reached:
+            break
+    assert nth > 3
 
 
 async def test_a_server_that_died_in_a_run_has_spent_what_the_run_might(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ async def test_a_line_for_each_with_its_picture(rag: ImageRAG, tmp_path: Path) -
     assert (await rag.runs.get(kept["dog"]["run_id"])).setup.config.seed == 3  # type: ignore[union-attr]
 
 
+async def test_a_run_that_was_killed_before_its_end_was_listed_is_taken_and_listed(
+    rag: ImageRAG, generator: ScriptedGenerator, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    [made] = [result async for result in rag.batch(["a cat"], out)]
+    assert made.run_id
+    await rag.dependencies.runs.upsert(made.run_id, prompt="a cat", status="running")
+    (out / "results.jsonl").write_text("")
+    [again] = [result async for result in rag.batch(["a cat"], out, resume=True)]
+    assert (again.run_id, again.status, len(generator.calls)) == (made.run_id, "done", 1)
+    assert [run.status for run in await rag.runs.list()] == ["ended"]
+
+
 async def test_going_on_does_what_is_left_and_nothing_twice(
     rag: ImageRAG, generator: ScriptedGenerator, tmp_path: Path
 ) -> None:

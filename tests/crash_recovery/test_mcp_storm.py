@@ -18,7 +18,10 @@ import pytest
 from mcp import Client
 
 from imagerag import ImageRAG
+from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome
+from imagerag.graphs.runs.records import read_record
+from imagerag.store.run_index import RunEntry
 from imagerag.tools.testing.mock_openai import MockOpenAIServer
 
 MODES = ("legacy", "2026-07-28")
@@ -68,8 +71,7 @@ async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
             async with asyncio.timeout(seconds + 120):
                 await asyncio.gather(*(one_client(url, n, until, told, ids) for n in range(clients)))
                 await asyncio.gather(*(one_that_vanishes(url, n) for n in range(4)))
-                while any(run.status != "ended" for run in await ImageRAG(home=tmp_path).runs.list(None)):
-                    await asyncio.sleep(0.1)  # until the lease of what the vanished began is over
+            await all_ended(tmp_path, within_s=60)  # when the lease of what the vanished began is over
             watch.cancel()
             count = provider.count()
             await asyncio.sleep(1)  # twenty answers' time
@@ -77,6 +79,7 @@ async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
         finally:
             process.terminate()
             errors = (await process.communicate())[1].decode()
+            print(errors)
         assert provider.errors == []
     runs = await ImageRAG(home=tmp_path).runs.list(None)
     half = memory[len(memory) // 2 :]
@@ -88,6 +91,26 @@ async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
     assert len(ids) == len(set(ids)) == sum(told.values())
     assert all(run.status == "ended" and run.outcome for run in runs)
     assert max(half) - min(half) < 64 << 20, "memory grows"
+
+
+async def all_ended(home: Path, *, within_s: float) -> None:
+    """Wait until every run is listed as ended, and name those that are not, with what their records say."""
+    rag, until = ImageRAG(home=home), time.monotonic() + within_s
+    while going := [run for run in await rag.runs.list(None) if run.status != "ended"]:
+        if time.monotonic() > until:
+            pytest.fail(f"not ended after {within_s:g} s:\n" + "\n".join([await standing(rag, run) for run in going]))
+        await asyncio.sleep(0.1)
+
+
+async def standing(rag: ImageRAG, run: RunEntry) -> str:
+    """A run that is not listed as ended, in one line."""
+    try:
+        found = await read_record(rag.dependencies, run.run_id)
+        record = f"{found.status} {found.outcome}, calls {found.calls}"
+    except UnknownRunError as error:
+        record = str(error)
+    made = "is" if await rag.runs.is_under_way(run.run_id) else "is not"
+    return f"{run.run_id} {run.prompt!r}: listed as {run.status}, record: {record}; it {made} being made"
 
 
 async def watched(server: psutil.Process, memory: list[int], every_s: float) -> None:

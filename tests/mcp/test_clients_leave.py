@@ -4,15 +4,20 @@ import asyncio
 import json
 import socket
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import httpx2
 import pytest
+from anyio import BrokenResourceError
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from imagerag import UsageError
 from imagerag.agent.types import Outcome
+from imagerag.assistants.tool_result import ToolResult
 from imagerag.http_server.access import HttpOptions
+from imagerag.mcp.handlers import Handlers
+from imagerag.mcp.jobs import Job, Jobs
 
 PROMPT = "a boat under a blue star"
 TOKEN = "correct-horse-battery"
@@ -236,3 +241,19 @@ async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place
         await place.until(lambda: not jobs.active, "the run has ended")
         assert await place.quiet() <= 1
         assert [(run.status, run.outcome) for run in await place.rag().runs.list()] == [("ended", Outcome.CANCELLED)]
+
+
+async def test_a_call_whose_client_can_no_longer_be_told_anything_ends_its_run() -> None:
+    """Long before the run's lease is over."""
+    handlers = Handlers(service=Mock(), jobs=Jobs(idle_timeout_s=600), beat_s=0.001)
+    ctx: Any = Mock(request_context=Mock(request=None), report_progress=AsyncMock(side_effect=BrokenResourceError))
+
+    async def work(job: Job) -> ToolResult:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    job = handlers.jobs.start("mine", work)
+    with pytest.raises(BrokenResourceError):
+        await handlers._through(job, False, ctx)
+    await job.news(job.steps, 10)
+    assert (job.state, job.why) == ("ended", "the client cancelled the call or left")

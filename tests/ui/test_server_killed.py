@@ -45,9 +45,9 @@ class Process:
         raise AssertionError("it did not start")
 
     def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self.process.communicate()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -12,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from imagerag.agent import clock
 from imagerag.agent.calls.pending_calls import unrecorded_calls
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
@@ -109,7 +110,7 @@ class QARunner:
                 # What this call gives back, and not the newest checkpoint: another question may have come since.
                 state = await graph.ainvoke(graph_input, thread_config, context=config, durability="sync")
             except (asyncio.CancelledError, KeyboardInterrupt):
-                await asyncio.shield(self._cancel(graph, thread_config, started))
+                await to_completion(self._cancel(graph, thread_config, started))
                 raise
         record = answer_record(thread_id, state)
         warned = warnings_of(opened) if opened is not None else []

@@ -2,16 +2,18 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from imagerag.agent.calls.pending_calls import unrecorded_calls
+from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunState, run_name
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
-from imagerag.store.file_lock import is_locked
+from imagerag.store.file_lock import is_locked, run_lock_off_loop
 
 
 def new_run_id() -> str:
@@ -62,6 +64,18 @@ async def relist_run(dependencies: Dependencies, run_id: str) -> None:
     record = await read_record(dependencies, run_id)
     created = datetime.fromisoformat(record.started_at) if record.started_at else None
     await list_record(dependencies, record, created=created)
+
+
+async def relist_left(dependencies: Dependencies, run_id: str) -> None:
+    """Correct the line of a run whose process was killed after the run's last step and before that was listed.
+
+    A run that is being made or removed is left to whoever does so; a home that cannot be written stays as it is.
+    """
+    with suppress(ImageRAGError):
+        async with run_lock_off_loop(dependencies.home.lock(run_id), run_id):
+            entry, record = await dependencies.runs.get(run_id), await read_record(dependencies, run_id)
+            if entry.run_id == run_id and record.status not in (entry.status, "running"):
+                await list_record(dependencies, record)
 
 
 async def list_record(dependencies: Dependencies, record: RunRecord, *, created: datetime | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from imagerag.agent.errors import DamagedFileError, ImageRAGError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.runs.records import read_record, relist_run
+from imagerag.graphs.runs.records import read_record, relist_left, relist_run
 from imagerag.store.file_lock import held_alone
 from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
@@ -84,12 +84,15 @@ async def find_record(dependencies: Dependencies, run_id: str) -> RunRecord:
             return await read_record(dependencies, run_id)
         raise
     try:
-        return await read_record(dependencies, entry.run_id)
+        record = await read_record(dependencies, entry.run_id)
     except UnknownRunError as error:
         raise UnknownRunError(
             f"run {entry.run_id} is on the list, but {dependencies.home.checkpoints} has no step of it: it was "
             "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
         ) from error
+    if record.status != entry.status:
+        await relist_left(dependencies, entry.run_id)
+    return record
 
 
 def _is_empty(path: Path) -> bool:

@@ -38,6 +38,12 @@ class RunSnapshot:
         return cls(run_id=run_id, values=snapshot.values, question=waiting[0].value, interrupt_id=waiting[0].id)
 
 
+def has_begun(values: Mapping[str, Any]) -> bool:
+    """Whether a run of this state has its input. LangGraph's first checkpoint has it only beside the state: a run that
+    was stopped there has nothing to go on with, and can be started."""
+    return "prompt" in values
+
+
 async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
     """Snapshot of a run.
 
@@ -59,7 +65,7 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
         except Exception as error:  # bytes that SQLite gives back may be anything
             why = f"the steps of run {run_id} cannot be read: {type(error).__name__}: {error}"
             raise damaged_file(dependencies.home.checkpoints, why) from error
-    if not snapshot.values:
+    if not has_begun(snapshot.values):
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     check_version(snapshot.values, f"run {run_id}")
     return RunSnapshot.of(run_id, snapshot)

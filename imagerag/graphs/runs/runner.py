@@ -12,6 +12,7 @@ from langgraph.graph import START
 from langgraph.types import Command, Durability
 
 from imagerag.agent import clock
+from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.observability.spans import RunSpan
@@ -29,10 +30,10 @@ from imagerag.graphs.runs.cancellation import cancel
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.graphs.runs.fork import ForkOptions, fork
-from imagerag.graphs.runs.records import list_record, new_run_id, read_record, record_of
+from imagerag.graphs.runs.records import list_record, new_run_id, read_record, record_of, relist_left
 from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
-from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
+from imagerag.graphs.runs.run_snapshot import RunSnapshot, has_begun, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.start_node import check_search
@@ -40,6 +41,7 @@ from imagerag.graphs.validation import validate_feedback, validate_id, validate_
 from imagerag.store.disk_space import check_writable
 from imagerag.store.file_lock import run_lock_off_loop
 from imagerag.store.images.blob_store import sha256s_in
+from imagerag.store.run_index import RunEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,8 @@ class Runner:
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
         await pin_snapshots(self.dependencies, setup, run_id)
+        if standing.values.get("result"):
+            await relist_left(self.dependencies, run_id)  # it is refused, but whoever resumes takes it for unfinished
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -204,7 +208,7 @@ class Runner:
         if isinstance(graph_input, InitialState) and _checks_search(parts.library, setup.config):
             await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
-            if isinstance(graph_input, InitialState) and (await graph.aget_state(thread_config)).values:
+            if isinstance(graph_input, InitialState) and has_begun((await graph.aget_state(thread_config)).values):
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
                 self.dependencies.runs.upsert(
@@ -226,19 +230,23 @@ class Runner:
                     async for fields in events:
                         sequence += 1
                         yield RunEvent(run_id=run_id, sequence=sequence, **fields)
-            except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
-                entry = await asyncio.shield(listed)  # its end must not be written before its beginning
-                if not self.left_open:
-                    record = await asyncio.shield(cancel(self.dependencies, graph, thread_config, entry))
-                raise
-            else:
                 record = record_of(self.dependencies, RunSnapshot.of(run_id, await graph.aget_state(thread_config)))
+                await list_record(self.dependencies, record)
+            except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+                record = await to_completion(self._leave(graph, thread_config, listed))
+                raise
             finally:
                 span.end(record)
-            await list_record(self.dependencies, record)
         yield RunEvent(
             run_id=run_id, sequence=sequence + 1, kind="ended" if record.outcome else "waiting", record=record
         )
+
+    async def _leave(
+        self, graph: Graph, thread_config: RunnableConfig, listed: "asyncio.Future[RunEntry]"
+    ) -> RunRecord | None:
+        """See that the list says how a run stands that is left early; it ends cancelled, unless it is left open."""
+        entry = await listed  # its end must not be written before its beginning
+        return await cancel(self.dependencies, graph, thread_config, entry, left_open=self.left_open)
 
     @cached_property
     def _compiled(self) -> GraphCache:

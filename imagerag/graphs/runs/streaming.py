@@ -52,5 +52,5 @@ def _steps_of(updates: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"kind": "step", "node": "give_up" if "error_handler" in node else node, "update": update or {}}
         for node, update in updates.items()
-        if not node.startswith("__interrupt")
+        if not node.startswith("__")  # what is not of a node: a question, or that its answer was there already
     ]

@@ -13,12 +13,14 @@ from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
 )
+from langgraph.checkpoint.serde.types import ERROR
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from imagerag.store.sqlite.compact_serializer import VALUE, VALUES_TABLE, CompactSerializer, ThreadValues, ValueId
@@ -26,6 +28,9 @@ from imagerag.store.sqlite.earlier_channels import channel_name, is_of_imagerag,
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
 from imagerag.store.storage_errors import damaged_file
+
+CONTROL: Final = frozenset((*WRITES_IDX_MAP, "__error_source_node__"))
+"""Channels that say what became of a task; all others hold its output."""
 
 THREADS: Final = 128
 """So many threads' newest values are remembered, so that the next step serializes only what changed."""
@@ -112,7 +117,13 @@ class BatchedSqliteSaver(SqliteSaver):
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """As `SqliteSaver.put_writes`."""
+        """As `SqliteSaver.put_writes`. Of a task that failed or was cancelled only that is kept.
+
+        What such a task had written until then LangGraph would take for all of its output: a run that goes on would
+        not do the task again and, without the name of the next one, never end.
+        """
+        if any(channel == ERROR for channel, _ in writes):
+            writes = [(channel, value) for channel, value in writes if channel in CONTROL]
         super().put_writes(config, self._values_of(config).put_writes(writes), task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:

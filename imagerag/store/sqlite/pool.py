@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from imagerag.agent.completion import to_completion
+
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ class PerLoopResource(Generic[T]):
         finally:
             resource.users -= 1
             if not resource.users:
-                await self._close(resource)
+                await to_completion(self._close(resource))
 
     @staticmethod
     async def _close(resource: _Held[T]) -> None:

@@ -53,6 +53,7 @@ class WriteBatcher:
         self.connection = connection
         self.path, self.patience_s = path, patience_s
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
 
@@ -80,12 +81,15 @@ class WriteBatcher:
 
     async def close(self) -> None:
         """Finish all submitted jobs, close the connection and end the thread."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False, flushed: bool = True) -> T:
         loop, give_up = asyncio.get_running_loop(), time.monotonic() + self.patience_s
         while True:
+            if self._closed:  # no thread is left to answer
+                raise RuntimeError(f"{self.path} is closed")
             answer: asyncio.Future[T] = loop.create_future()
             self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
             try:
@@ -104,7 +108,7 @@ class WriteBatcher:
             closing = None in jobs
             batch = [job for job in jobs if job is not None]
             results: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = defaultdict(list)
-            for job, result in zip(batch, self._together(batch), strict=True):
+            for job, result in zip(batch, self._answers(batch), strict=True):
                 results[job.answer.get_loop()].append((job, result))
             for loop, theirs in results.items():
                 with suppress(RuntimeError):  # the loop is closed, so no coroutine waits for the result
@@ -123,6 +127,13 @@ class WriteBatcher:
                 remaining = until - time.monotonic()
                 job = self._jobs.get(timeout=remaining) if remaining > 0 else self._jobs.get_nowait()
         return jobs
+
+    def _answers(self, jobs: list[_Job]) -> list[Any]:
+        """Results of all jobs; an exception of the connection itself is the result of each, and ends no thread."""
+        try:
+            return self._together(jobs)
+        except BaseException as error:
+            return [_Failed(error)] * len(jobs)
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
         """Run all jobs in one transaction. If one fails, run each in its own; the result of a failed job is its

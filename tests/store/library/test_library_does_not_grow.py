@@ -101,7 +101,8 @@ async def test_what_somebody_left_behind_who_was_killed_is_removed(
     for words in ("one", "two", "three"):
         for file in pictures.glob("*.png"):
             file.with_suffix(".txt").write_text(f"{words} {file.stem}")
-        assert child(code, folder=str(pictures)).wait() == 9
+        with child(code, folder=str(pictures)) as indexing:
+            assert indexing.wait() == 9
     assert size_of(library.folder) > ALLOWED * await held_by(library) + SMALL
     report = await index([pictures], library)
     assert (report.added, report.updated) == (0, 0)

@@ -143,3 +143,12 @@ async def test_a_lost_value_is_told_and_salvage_drops_what_names_it(tmp_path, lo
     async with open_checkpointer(path) as saver:
         state = await looping(4).compile(checkpointer=saver).aget_state(config("run"))
         assert len(state.values["told"]) == 4  # what the last step wrote is kept beside the step before it, too
+
+
+async def test_of_a_task_that_was_cancelled_while_it_wrote_only_that_is_kept(tmp_path):
+    async with open_checkpointer(tmp_path / "runs.sqlite") as saver:
+        at = await saver.aput({"configurable": {"thread_id": "t", "checkpoint_ns": ""}}, empty_checkpoint(), {}, {})
+        await saver.aput_writes(at, [("a", 1), ("__error__", asyncio.CancelledError())], "cancelled")
+        await saver.aput_writes(at, [("a", 1), ("branch:to:b", None)], "done")
+        written = [(task, channel) for task, channel, _ in (await saver.aget_tuple(at)).pending_writes]
+    assert sorted(written) == [("cancelled", "__error__"), ("done", "a"), ("done", "branch:to:b")]

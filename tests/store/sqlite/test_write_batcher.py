@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any, cast
 
 import pytest
 
@@ -199,3 +200,34 @@ def test_a_loop_that_ends_first_leaves_what_was_asked_for(tmp_path: Path) -> Non
     assert kept(tmp_path / "db") == [1]
     with pytest.raises(sqlite3.ProgrammingError):
         left[0].connection.execute("SELECT 1")
+
+
+async def test_a_job_that_comes_after_the_end_is_refused_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        await put(grouped, 1)
+    with pytest.raises(RuntimeError, match="is closed"):
+        await put(grouped, 2)
+
+
+class FailingPragmas:
+    """A connection on which modes cannot be changed, as within a transaction that could not be rolled back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement.startswith("PRAGMA"):
+            raise sqlite3.OperationalError("Safety level may not be changed inside a transaction")
+        return self._connection.execute(statement, *values)
+
+
+async def test_a_connection_that_fails_answers_those_who_wait_and_those_who_come(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        grouped.connection = cast(sqlite3.Connection, FailingPragmas(grouped.connection))
+        with pytest.raises(sqlite3.OperationalError, match="Safety level"):
+            await grouped.write(lambda: grouped.connection.execute("INSERT INTO t VALUES (1)"), flushed=False)
+        await put(grouped, 2)
+    assert kept(tmp_path / "db") == [2]

@@ -34,7 +34,8 @@ async def test_an_index_stopped_after_changing_captions_is_made_up_for(
             await index([given["folder"]], library)
         asyncio.run(work())
     """
-    assert child(code, folder=str(folder)).wait() == 9
+    with child(code, folder=str(folder)) as indexing:
+        assert indexing.wait() == 9
     assert await library.is_stale()
     report = await index([folder], library)
     assert (report.added, report.updated) == (0, 0)
