@@ -10,13 +10,14 @@ Tests and fixtures that use it run on the session's event loop:
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Frame, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Frame, Page, Request, async_playwright, expect
 
 PLACES: Final = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS: Final = (
@@ -49,12 +50,44 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def browser_context(chromium: Browser) -> AsyncIterator[BrowserContext]:
-    """A fresh profile, 1,200 pixels wide, that reaches nothing but this machine."""
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def shared_context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """A profile with a window that stays open: to open and close one took most of many a test."""
     context = await chromium.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
+    await context.new_page()
     yield context
     await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser_context(shared_context: BrowserContext) -> AsyncIterator[BrowserContext]:
+    """A profile with nothing stored, 1,200 pixels wide, that reaches nothing but this machine."""
+    async with emptied(shared_context):
+        yield shared_context
+
+
+@asynccontextmanager
+async def emptied(context: BrowserContext) -> AsyncIterator[None]:
+    """Close the tabs that the block opens, and remove the cookies, files and data that its pages store."""
+    before, origins = context.pages, set[str]()
+
+    def note(request: Request) -> None:
+        origins.add("/".join(request.url.split("/")[:3]))
+
+    context.on("request", note)
+    try:
+        yield
+    finally:
+        context.remove_listener("request", note)
+        for page in context.pages:
+            if page not in before:
+                await page.close()
+        await context.clear_cookies()
+        session = await context.new_cdp_session(before[0])
+        await session.send("Network.clearBrowserCache")
+        for origin in origins:
+            await session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        await session.detach()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -116,7 +116,7 @@ def drawn_once(scene: Scene, side: int) -> SyntheticImage:
     return draw(scene, side)
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def computed_once() -> Iterator[None]:
     """Nothing is drawn or encoded twice: evaluations look at the same pictures, with an encoder of their own each.
 

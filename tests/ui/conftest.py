@@ -17,10 +17,10 @@ from imagerag.http_server.listening import address_of
 from imagerag.ui.app import make_app
 from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.state import UiState
-from tests.browser import browser_context, browser_page, chromium, violations
+from tests.browser import browser_context, browser_page, chromium, shared_context, violations
 from tests.http_serving import served_here
 
-__all__ = ["browser_context", "browser_page", "chromium", "violations"]
+__all__ = ["browser_context", "browser_page", "chromium", "shared_context", "violations"]
 
 
 @dataclass(frozen=True)

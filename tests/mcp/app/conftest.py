@@ -8,9 +8,9 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.assistants.service import ChatService
 from imagerag.mcp.server import ServerState
-from tests.browser import browser_context, browser_page, chromium
+from tests.browser import browser_context, browser_page, chromium, shared_context
 
-__all__ = ["browser_context", "browser_page", "chromium"]
+__all__ = ["browser_context", "browser_page", "chromium", "shared_context"]
 
 
 @pytest.fixture
