@@ -26,6 +26,7 @@ from imagerag.store.library.library_metadata import (
     other_metadata_of,
     write_library_metadata,
 )
+from imagerag.store.library.maintenance.vector_write_buffer import VectorWriteBuffer
 from imagerag.store.library.region_columns import (
     BOXES,
     OTHER_REGIONS,
@@ -36,7 +37,6 @@ from imagerag.store.library.region_columns import (
 )
 from imagerag.store.library.region_encoding import crops_of_known, encode_crops
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR, present
-from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Vectors = NDArray[np.float32]
+    Vector = Vectors = NDArray[np.float32]
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
@@ -207,11 +207,16 @@ class _Migrating:
         Raises:
             LibraryError: there are images for which it gives no usable vector.
         """
-        missing = await self.table.read(self._missing)
-        for at in range(0, len(missing), BATCH):
-            await self._encode_some(missing[at : at + BATCH])
-            if progress:
-                progress(min(at + BATCH, len(missing)), len(missing))
+        missing, buffer = await self.table.read(self._missing), VectorWriteBuffer(self.table)
+        try:
+            for at in range(0, len(missing), BATCH):
+                buffer.add(*await self._encode_some(missing[at : at + BATCH]))
+                if buffer.is_due:
+                    await buffer.flush()
+                if progress:
+                    progress(min(at + BATCH, len(missing)), len(missing))
+        finally:  # what was encoded is kept if it is stopped
+            await buffer.flush()
         if self.failed:
             some = "; ".join(f"{one[:12]}: {why}" for one, why in list(self.failed.items())[:NAMED])
             count = len(self.failed)
@@ -227,7 +232,8 @@ class _Migrating:
         query = self.table.lance.search().where(where).select(["id"])
         return sorted(set(query.to_arrow()["id"].to_pylist()) - self.failed.keys())
 
-    async def _encode_some(self, ids: Sequence[str]) -> None:
+    async def _encode_some(self, ids: Sequence[str]) -> "tuple[dict[str, Vector], dict[str, Vectors]]":
+        """The vectors of some images and of their regions, by id."""
         import numpy as np
 
         data: dict[str, bytes] = {}
@@ -239,15 +245,14 @@ class _Migrating:
                 data[one] = image
         regions = await self._encoded_regions(data)
         results = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
-        vectors = {}
+        vectors = dict[str, "Vector"]()
         for one, vector in zip(data, results, strict=True):
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 self.failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
             else:
                 vectors[one] = np.asarray(vector, dtype=np.float32)
         self.encoded += len(vectors)
-        if vectors:
-            await self.table.write(lambda: self._write(vectors, regions))
+        return vectors, regions
 
     async def _encoded_regions(self, data: Mapping[str, bytes]) -> "dict[str, Vectors]":
         """The vectors of the regions that are known of these images; one that fails counts as a failed image."""
@@ -270,20 +275,6 @@ class _Migrating:
             else:
                 regions[one] = np.asarray(mine, dtype=np.float32).reshape(len(own), self.embedder.identity.dimension)
         return regions
-
-    def _write(self, vectors: Mapping[str, object], regions: "Mapping[str, Vectors]") -> None:
-        import pyarrow as pa
-
-        whole = self.table.lance.schema
-        if OTHER_VECTOR not in whole.names:
-            raise LibraryError(f"the migration of library {self.library.name!r} was cancelled meanwhile")
-        names = ["id", OTHER_VECTOR, *present(self.table.lance, [OTHER_REGIONS])]
-        records = [
-            {"id": one, OTHER_VECTOR: vector, OTHER_REGIONS: [*regions[one]] if one in regions else None}
-            for one, vector in vectors.items()
-        ]
-        fields = pa.schema([whole.field(name) for name in names])
-        merge_rows(self.table.lance, pa.Table.from_pylist(records, schema=fields))
 
     async def _quality(self, column: str) -> EncoderQuality:
         """Measure an encoder; the thresholds of the new one are kept with its vectors."""
