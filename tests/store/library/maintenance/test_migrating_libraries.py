@@ -10,10 +10,11 @@ import pytest
 
 from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import write_buffer
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import other_metadata_of
-from imagerag.store.library.maintenance import migration, vector_write_buffer
+from imagerag.store.library.maintenance import migration, other_vectors
 from imagerag.store.library.maintenance.export import export_parquet
 from imagerag.store.library.maintenance.migration import drop_other_vectors, migrate, switch_encoder
 from imagerag.store.library.maintenance.snapshots import create_snapshot, restore_snapshot
@@ -113,7 +114,7 @@ async def test_what_was_encoded_before_it_was_stopped_is_not_encoded_again(
     filled: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration, "BATCH", 3)
-    monkeypatch.setattr(vector_write_buffer, "PATIENCE", NEVER)
+    monkeypatch.setattr(write_buffer, "PATIENCE", NEVER)
     wider, seen = Wider(), list[tuple[int, int]]()
 
     def stop(done: int, total: int) -> None:
@@ -139,15 +140,15 @@ async def test_vectors_are_collected_before_they_are_written(
     filled: Library, monkeypatch: pytest.MonkeyPatch, patience: float, most: int, commits: list[int]
 ) -> None:
     monkeypatch.setattr(migration, "BATCH", 1)
-    monkeypatch.setattr(vector_write_buffer, "PATIENCE", patience)
-    monkeypatch.setattr(vector_write_buffer, "LARGEST", most)
+    monkeypatch.setattr(write_buffer, "PATIENCE", patience)
+    monkeypatch.setattr(write_buffer, "LARGEST", most)
     written = list[int]()
 
     def noted(lance: Any, rows: Any) -> None:
         written.append(rows.num_rows)
         merge_rows(lance, rows)
 
-    monkeypatch.setattr(vector_write_buffer, "merge_rows", noted)
+    monkeypatch.setattr(other_vectors, "merge_rows", noted)
     assert (await migrate(filled, Wider())).encoded == 8
     assert written == commits
 
