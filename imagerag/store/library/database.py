@@ -34,6 +34,10 @@ LANCE_ERRORS = (OSError, RuntimeError, ValueError)
 GONE: Final = 3
 """How often a file that is not there is looked for again."""
 
+INDEX_CACHE, METADATA_CACHE = 2**30, 2**28
+"""Bytes of a table's indexes and of other parts of its files that are held in memory: searches of a million images need
+150 MB. Every write makes new indexes, and LanceDB would hold the old ones, up to 7 GiB."""
+
 _CONFLICT: Final = ("conflict", "incompatible transaction", "concurrent")
 _CROSSED: Final = (*_CONFLICT, "not found", "no such file", "os error 2)")
 _NEWER: Final = ("please upgrade", "newer version", "unsupported feature flag", "cannot be read by this version")
@@ -86,7 +90,9 @@ def _connect(folder: Path) -> Any:
     # Zero: another process's commits are seen by the next read. Stable row ids: joining fragments leaves indexes as
     # they are.
     options = {"new_table_enable_stable_row_ids": "true", "new_table_data_storage_version": "2.1"}
-    return import_lancedb().connect(folder, read_consistency_interval=timedelta(0), storage_options=options)
+    lancedb = import_lancedb()
+    session = lancedb.Session(INDEX_CACHE, METADATA_CACHE)
+    return lancedb.connect(folder, read_consistency_interval=timedelta(0), storage_options=options, session=session)
 
 
 def renamed_file(home: DataDir) -> Path:

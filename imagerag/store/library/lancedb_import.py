@@ -18,12 +18,16 @@ from typing import Any, Final
 
 CLIENT: Final = "lance_namespace_urllib3_client"
 
+READ_AHEAD: Final = 256 * 2**20
+"""Bytes that Lance reads ahead of a scan whose rows are used slower than they are read; its own default is 2 GiB."""
+
 
 @cache
 def import_lancedb() -> Any:
     """The module `lancedb`."""
     # Lance writes warnings directly to stderr, which carries imagerag's own messages.
     os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCE_DEFAULT_IO_BUFFER_SIZE", str(READ_AHEAD))
     if "lancedb" in sys.modules or CLIENT in sys.modules:
         return import_module("lancedb")
     finder = _Finder()

@@ -1,7 +1,7 @@
 """The reference library: a LanceDB table of images with vectors and metadata."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -127,11 +127,15 @@ class Library(LibraryReader):
             self._unit_vector(np.asarray([image.vector]), f"the image {image.row.id}")
         return distinct
 
-    async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Update columns of existing rows that do not affect the vector; no re-embedding."""
+    async def update(self, rows: Sequence[ImageRecord], fields: Set[str] | None = None) -> None:
+        """Update columns of existing rows that do not affect the vector; no re-embedding.
+
+        Args:
+            fields: the fields of the rows that are written; None is all.
+        """
         distinct = list({row.id: row for row in rows}.values())
         if distinct:
-            await self.table.update(distinct)
+            await self.table.update(distinct, fields)
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
         """Write the files of images, by id. Read them under `files_lock`, or another scan's changes are overwritten."""

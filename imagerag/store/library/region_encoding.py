@@ -16,6 +16,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.region_columns import EncodedRegions
 from imagerag.store.library.schema import present
 from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.library.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 AT_ONCE: Final = 64
-"""Images whose regions are written in one commit."""
+"""Images whose regions are encoded together."""
 
 ENCODED: Final = 256
 """Crops that are encoded at a time."""
@@ -59,31 +60,41 @@ async def encode_regions(
     report = EncodedCount()
     await library.remember_regions()
     new = await _without_regions(library, ids)
-    for at in range(0, len(new), AT_ONCE):
-        part = new[at : at + AT_ONCE]
-        regions: dict[str, EncodedRegions] = {}
-        crops: dict[str, tuple[tuple[Region, ...], list[Any]]] = {}
-        for sha256 in part:
-            try:
-                crops[sha256] = await in_thread(_cropped, await library.image_bytes(sha256), library.embedder)
-            except LibraryDamagedError:
-                raise
-            except Exception as error:  # whatever is wrong with one image, the regions of the others are encoded
-                report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {error}"))
-        vectors = await encode_crops(library.embedder, [one for _, own in crops.values() for one in own])
-        start = 0
-        for sha256, (boxes, own) in crops.items():
-            mine, start = vectors[start : start + len(own)], start + len(own)
-            if reasons := [one for one in mine if isinstance(one, str)]:
-                report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {reasons[0]}"))
-            else:
-                regions[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
-        await library.update_regions(regions)
-        report.images += len(regions)
-        report.regions += sum(len(one.boxes) for one in regions.values())
-        if progress:
-            progress(at + len(part), len(new))
+    async with WriteBuffer(library.update_regions, _size_of) as buffer:
+        for at in range(0, len(new), AT_ONCE):
+            part = new[at : at + AT_ONCE]
+            regions = await _encoded(library, part, report)
+            await buffer.add(regions)
+            report.images += len(regions)
+            report.regions += sum(len(one.boxes) for one in regions.values())
+            if progress:
+                progress(at + len(part), len(new))
     return report
+
+
+def _size_of(regions: EncodedRegions) -> int:
+    return sum(vector.nbytes for vector in regions.vectors)
+
+
+async def _encoded(library: Library, ids: Sequence[str], report: EncodedCount) -> dict[str, EncodedRegions]:
+    regions: dict[str, EncodedRegions] = {}
+    crops: dict[str, tuple[tuple[Region, ...], list[Any]]] = {}
+    for sha256 in ids:
+        try:
+            crops[sha256] = await in_thread(_cropped, await library.image_bytes(sha256), library.embedder)
+        except LibraryDamagedError:
+            raise
+        except Exception as error:  # whatever is wrong with one image, the regions of the others are encoded
+            report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {error}"))
+    vectors = await encode_crops(library.embedder, [one for _, own in crops.values() for one in own])
+    start = 0
+    for sha256, (boxes, own) in crops.items():
+        mine, start = vectors[start : start + len(own)], start + len(own)
+        if reasons := [one for one in mine if isinstance(one, str)]:
+            report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {reasons[0]}"))
+        else:
+            regions[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
+    return regions
 
 
 async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vectors | str]":

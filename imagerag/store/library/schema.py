@@ -1,7 +1,7 @@
 """The rows of a library and their Arrow schema."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -128,6 +128,9 @@ OCR_COLUMNS = ("ocr", "ocr_confidence")
 TEXT_COLUMNS = (*TEXTS, *VALUES, *OCR_COLUMNS, *DESCRIPTION_COLUMNS, WORDS, "tags", "metadata", "labels")
 """What may change without the vector changing, beside the columns of metadata keys."""
 
+_DERIVED = {"labels": ("tags", "metadata"), WORDS: ("description", "description_confidence", "description_details")}
+"""Columns that are made of several fields of `ImageRecord`."""
+
 ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "metadata", "created", "files",
                "size_bytes")  # fmt: skip
 """What a `ImageRecord` is read from: everything small."""
@@ -218,10 +221,15 @@ def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
     return _with_texts(records, [image.row for image in images], fields, table_schema)
 
 
-def to_text_table(rows: Sequence[ImageRecord], table_schema: Any) -> Any:
-    """Arrow table of ids and the columns that do not affect the vector. Ids must be unique."""
-    fields = [table_schema.field("id"), table_schema.field("created")]
-    return _with_texts([{"id": row.id, "created": row.created} for row in rows], rows, fields, table_schema)
+def to_text_table(rows: Sequence[ImageRecord], table_schema: Any, written_fields: Set[str] | None = None) -> Any:
+    """Arrow table of ids and the columns that do not affect the vector. Ids must be unique.
+
+    Args:
+        written_fields: the fields of `ImageRecord` whose columns it has; None is all.
+    """
+    fields = [table_schema.field(name) for name in ("id", "created") if name == "id" or written_fields is None]
+    records = [{"id": row.id, "created": row.created} for row in rows]
+    return _with_texts(records, rows, fields, table_schema, written_fields)
 
 
 def to_files_table(files: Mapping[str, Sequence[FileEntry]], table_schema: Any) -> Any:
@@ -241,14 +249,28 @@ def to_ocr_table(readings: Mapping[str, tuple[str, float]], table_schema: Any) -
     return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field(name) for name in names]))
 
 
-def _with_texts(records: list[dict[str, Any]], rows: Sequence[ImageRecord], fields: list[Any], whole: Any) -> Any:
+def _with_texts(
+    records: list[dict[str, Any]],
+    rows: Sequence[ImageRecord],
+    fields: list[Any],
+    whole: Any,
+    written_fields: Set[str] | None = None,
+) -> Any:
     import pyarrow as pa
 
     keys = columns_of(whole)
     for record, row in zip(records, rows, strict=True):
         record.update(_texts(row), **values_of(row.metadata, keys))
-    fields = [*fields, *(field for field in whole if field.name in TEXT_COLUMNS or _is_key(field))]
+    texts = [field for field in whole if field.name in TEXT_COLUMNS or _is_key(field)]
+    if written_fields is not None:
+        texts = [field for field in texts if not written_fields.isdisjoint(_sources(field))]
+    fields = [*fields, *texts]
     return pa.Table.from_pylist(records, schema=pa.schema(fields))
+
+
+def _sources(field: Any) -> tuple[str, ...]:
+    """The fields of `ImageRecord` that a column is made of."""
+    return ("metadata",) if _is_key(field) else _DERIVED.get(field.name, (field.name,))
 
 
 def _is_key(field: Any) -> bool:

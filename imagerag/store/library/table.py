@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -223,12 +223,17 @@ class LibraryTable(TableImages):
             await self.read(lambda: copy_caption_encoder(source.lance, self))
             await self.write(work)
 
-    async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Update columns of existing rows that do not affect the vector. Ids must be unique."""
+    async def update(self, rows: Sequence[ImageRecord], fields: Set[str] | None = None) -> None:
+        """Update columns of existing rows that do not affect the vector. Ids must be unique.
+
+        Args:
+            fields: the fields of `ImageRecord` that are written; None is all. The indexes of other columns stay.
+        """
         await self._prepare_rows(rows)
 
         def work() -> None:
-            merge_rows(self.lance, with_caption_vectors(self.lance, form.to_text_table(rows, self.lance.schema)))
+            texts = form.to_text_table(rows, self.lance.schema, fields)
+            merge_rows(self.lance, with_caption_vectors(self.lance, texts))
 
         await self.write(work)
 

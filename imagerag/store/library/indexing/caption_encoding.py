@@ -1,7 +1,7 @@
 """Encode the captions of a library. Images are not touched, and no caption is encoded twice."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
 from imagerag.agent.ports import Embedder
@@ -17,9 +17,16 @@ from imagerag.store.library.indexing.row_writing import Progress
 from imagerag.store.library.library import Library
 from imagerag.store.library.sources.exported_table import ExportedTable
 from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.library.write_buffer import WriteBuffer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    EncodedCaption = tuple[str, NDArray[np.float32]]
 
 AT_ONCE: Final = 512
-"""Captions that are encoded and written in one commit."""
+"""Captions that are encoded together."""
 
 
 async def use_caption_embedder(library: Library, embedder: Embedder | None) -> None:
@@ -74,35 +81,52 @@ async def encode_captions(
         How many were encoded, and id → reason of those that the encoder fails on.
     """
     failed: dict[str, str] = {}
-    count = 0
+    count = done = 0
+
+    async def write(encoded: "Mapping[str, EncodedCaption]") -> None:
+        nonlocal count
+        count += await _write(library, embedder, encoded)
+
     while texts := await _missing(library, failed):
-        for at in range(0, len(texts), AT_ONCE):
-            part = dict(list(texts.items())[at : at + AT_ONCE])
-            count += await _encode(library, embedder, part, failed)
-            if progress:
-                progress(count, count + len(texts) - at - len(part))
+        async with WriteBuffer(write, _size_of) as buffer:
+            for at in range(0, len(texts), AT_ONCE):
+                part = dict(list(texts.items())[at : at + AT_ONCE])
+                await buffer.add(await _encoded(embedder, part, failed))
+                if progress:
+                    progress(done + at + len(part), done + len(texts))
+        done += len(texts)
     return count, failed
+
+
+def _size_of(encoded: "EncodedCaption") -> int:
+    text, vector = encoded
+    return len(text) + vector.nbytes
 
 
 async def _missing(library: Library, failed: Collection[str]) -> dict[str, str]:
     return await library.table.read(lambda: captions_without_vector(library.table.lance, failed))
 
 
-async def _encode(library: Library, embedder: Embedder, texts: dict[str, str], failed: dict[str, str]) -> int:
+async def _encoded(embedder: Embedder, texts: Mapping[str, str], failed: dict[str, str]) -> "dict[str, EncodedCaption]":
     import numpy as np
 
-    vectors: dict[str, Any] = {}
-    for one, vector in zip(texts, await passage_vectors_or_reasons(embedder, list(texts.values())), strict=True):
+    encoded = dict[str, "EncodedCaption"]()
+    results = await passage_vectors_or_reasons(embedder, list(texts.values()))
+    for (one, text), vector in zip(texts.items(), results, strict=True):
         if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
             failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
         else:
-            vectors[one] = np.asarray(vector, dtype=np.float32)
-    if not vectors:
-        return 0
-    encoded = {one: texts[one] for one in vectors}
-    matrix = np.stack(list(vectors.values()))
+            encoded[one] = text, np.asarray(vector, dtype=np.float32)
+    return encoded
+
+
+async def _write(library: Library, embedder: Embedder, encoded: "Mapping[str, EncodedCaption]") -> int:
+    import numpy as np
+
+    texts = {one: text for one, (text, _) in encoded.items()}
+    vectors = np.stack([vector for _, vector in encoded.values()])
     return await library.table.write(
-        lambda: write_caption_vectors(library.table.lance, embedder.identity, encoded, matrix)
+        lambda: write_caption_vectors(library.table.lance, embedder.identity, texts, vectors)
     )
 
 

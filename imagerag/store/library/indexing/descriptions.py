@@ -1,10 +1,10 @@
 """Describe the images of a library by a model: those that have no description yet, several at a time.
 
-Each batch is one commit. If it is stopped, the next call goes on; responses that were paid for come from the journal.
+If it is stopped, the next call goes on; responses that were paid for come from the journal.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,9 +29,13 @@ from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import Progress
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord, present
+from imagerag.store.library.write_buffer import WriteBuffer
 
 AT_ONCE: Final = 8
-"""Images that are described at the same time, and written in one commit."""
+"""Images that are described at the same time."""
+
+ROW_BYTES: Final = 4096
+"""Memory of a row with its description, about."""
 
 FAILURES: Final = 3
 """Images in a row that could not be described, after which the service is left alone."""
@@ -91,19 +95,24 @@ async def describe_images(
     now = _Progress(await undescribed(library, ids))
     check, total = DescriptionCheck(library), len(now.waiting)
     estimate(calls, total, report, estimated)
-    while now.waiting and not now.stopped:
-        batch, now.waiting = now.waiting[: now.at_once], now.waiting[now.at_once :]
-        rows = {row.id: row for row in await library.rows(batch)}
-        results = await asyncio.gather(
-            *(_described(library, calls, row) for row in rows.values()), return_exceptions=True
-        )
-        described = _sorted_out(now, report, list(rows.values()), results, calls.model)
-        checked = await check.checked(described)
-        await library.update_descriptions(checked)
-        report.described += len(checked)
-        report.low_confidence += sum(row.has_low_confidence for row in checked)
-        if progress:
-            progress(total - len(now.waiting), total)
+
+    async def write(rows: Mapping[str, ImageRecord]) -> None:
+        await library.update_descriptions(list(rows.values()))
+
+    async with WriteBuffer(write, lambda row: ROW_BYTES) as buffer:
+        while now.waiting and not now.stopped:
+            batch, now.waiting = now.waiting[: now.at_once], now.waiting[now.at_once :]
+            rows = {row.id: row for row in await library.rows(batch)}
+            results = await asyncio.gather(
+                *(_described(library, calls, row) for row in rows.values()), return_exceptions=True
+            )
+            described = _sorted_out(now, report, list(rows.values()), results, calls.model)
+            checked = await check.checked(described)
+            await buffer.add({row.id: row for row in checked})
+            report.described += len(checked)
+            report.low_confidence += sum(row.has_low_confidence for row in checked)
+            if progress:
+                progress(total - len(now.waiting), total)
     report.descriptions_left = len(now.waiting)
     report.descriptions_stopped = now.stopped
     report.description_calls = calls.requests

@@ -1,6 +1,6 @@
 """Read the words in the images of a library by OCR. Nothing is encoded again, and no image is read twice."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from imagerag.agent.errors import LibraryDamagedError
@@ -11,10 +11,11 @@ from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import Progress
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import present
+from imagerag.store.library.write_buffer import WriteBuffer
 from imagerag.store.text_files import clean
 
 AT_ONCE: Final = 32
-"""Images whose words are written in one commit; one takes about a second to read."""
+"""Images after which progress is told; one takes about a second to read."""
 
 
 async def read_words(
@@ -29,21 +30,29 @@ async def read_words(
         progress: called after every batch with images done and images in all.
     """
     unread = await _unread(library, ids)
-    for at in range(0, len(unread), AT_ONCE):
-        part = unread[at : at + AT_ONCE]
-        readings: dict[str, tuple[str, float]] = {}
-        for sha256 in part:
-            try:
-                readings[sha256] = await in_thread(_read, await library.image_bytes(sha256), reader)
-            except LibraryDamagedError:
-                raise
-            except Exception as error:  # whatever is wrong with one image, the others are read
-                report.notes.append((await _name(library, sha256), f"its words could not be read: {error}"))
-        await library.update_ocr(readings)
-        report.ocr_read += len(readings)
-        report.ocr_words += sum(bool(text) for text, _ in readings.values())
-        if progress:
-            progress(at + len(part), len(unread))
+    async with WriteBuffer(library.update_ocr, lambda reading: len(reading[0])) as buffer:
+        for at in range(0, len(unread), AT_ONCE):
+            part = unread[at : at + AT_ONCE]
+            readings = await _read_some(library, part, reader, report)
+            await buffer.add(readings)
+            report.ocr_read += len(readings)
+            report.ocr_words += sum(bool(text) for text, _ in readings.values())
+            if progress:
+                progress(at + len(part), len(unread))
+
+
+async def _read_some(
+    library: Library, ids: Sequence[str], reader: OcrReader, report: IndexReport
+) -> dict[str, tuple[str, float]]:
+    readings: dict[str, tuple[str, float]] = {}
+    for sha256 in ids:
+        try:
+            readings[sha256] = await in_thread(_read, await library.image_bytes(sha256), reader)
+        except LibraryDamagedError:
+            raise
+        except Exception as error:  # whatever is wrong with one image, the others are read
+            report.notes.append((await _name(library, sha256), f"its words could not be read: {error}"))
+    return readings
 
 
 async def _unread(library: Library, ids: Collection[str]) -> list[str]:

@@ -17,8 +17,8 @@ from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
 from imagerag.store.text_files import clean
 
 AT_ONCE: Final = 100_000
-"""Rows that are read and written at a time: 0.5 GB. A commit writes the texts of all rows of the library anew, however
-few are changed."""
+"""Rows that are read and written at a time: 0.5 GB. A commit writes the changed columns of all rows of the library,
+however few are changed."""
 
 
 class ImageChangeOptions(TypedDict, total=False):
@@ -120,6 +120,15 @@ def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRec
     return [new for row in rows if (new := changes.applied_to(row)) != row]
 
 
+def _different_fields(before: Iterable[ImageRecord], after: Sequence[ImageRecord]) -> set[str]:
+    """The fields that are different in some of the rows."""
+    row_by_id, fields = {row.id: vars(row) for row in before}, set[str]()
+    for row in after:
+        was = row_by_id[row.id]
+        fields |= {name for name, value in vars(row).items() if value is not was[name] and value != was[name]}
+    return fields
+
+
 async def change_images(
     library: Library, ids: Sequence[str], changes: ImageChanges, *, dry_run: bool = False
 ) -> ImageSelection:
@@ -143,9 +152,12 @@ async def change_images(
         )
     different, listed = list[str](), list[ImageRecord]()
     for at in range(0, len(ids), AT_ONCE):
-        rows = changed(await library.rows(ids[at : at + AT_ONCE]), changes)
+        before = await library.rows(ids[at : at + AT_ONCE])
+        rows = changed(before, changes)
+        fields = _different_fields(before, rows)
+        del before
         if not dry_run:
-            await library.update(rows)
+            await library.update(rows, fields)
         different += [row.id for row in rows]
         listed += rows[: LISTED - len(listed)]
     return ImageSelection(different, listed)

@@ -26,24 +26,26 @@ from imagerag.store.library.library_metadata import (
     other_metadata_of,
     write_library_metadata,
 )
+from imagerag.store.library.maintenance.other_vectors import exchange_vectors, size_of, write_vectors
 from imagerag.store.library.region_columns import (
     BOXES,
     OTHER_REGIONS,
-    REGIONS,
     boxes_of,
     has_regions,
     vectors_field,
 )
 from imagerag.store.library.region_encoding import crops_of_known, encode_crops
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR, present
-from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.library.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from imagerag.store.library.maintenance.other_vectors import ImageVectors
 
     Vectors = NDArray[np.float32]
 
@@ -177,7 +179,7 @@ class _Migrating:
             raise UsageError(f"library {self.library.name!r} has no vectors of {self.embedder.identity.spec}")
         async with self.table.files_lock():  # nobody adds images between the last look and the switch
             await self._encode(None)
-            await self.table.read(self._exchange_columns)
+            await self.table.read(lambda: exchange_vectors(self.table))
             if self.captions_are_own:
                 await self.table.read(lambda: use_caption_encoder(self.table, self.embedder.identity))
 
@@ -208,10 +210,11 @@ class _Migrating:
             LibraryError: there are images for which it gives no usable vector.
         """
         missing = await self.table.read(self._missing)
-        for at in range(0, len(missing), BATCH):
-            await self._encode_some(missing[at : at + BATCH])
-            if progress:
-                progress(min(at + BATCH, len(missing)), len(missing))
+        async with WriteBuffer(self._write, size_of) as buffer:
+            for at in range(0, len(missing), BATCH):
+                await buffer.add(await self._encode_some(missing[at : at + BATCH]))
+                if progress:
+                    progress(min(at + BATCH, len(missing)), len(missing))
         if self.failed:
             some = "; ".join(f"{one[:12]}: {why}" for one, why in list(self.failed.items())[:NAMED])
             count = len(self.failed)
@@ -227,7 +230,8 @@ class _Migrating:
         query = self.table.lance.search().where(where).select(["id"])
         return sorted(set(query.to_arrow()["id"].to_pylist()) - self.failed.keys())
 
-    async def _encode_some(self, ids: Sequence[str]) -> None:
+    async def _encode_some(self, ids: Sequence[str]) -> "dict[str, ImageVectors]":
+        """The vectors of some images and of their regions, by id."""
         import numpy as np
 
         data: dict[str, bytes] = {}
@@ -239,15 +243,14 @@ class _Migrating:
                 data[one] = image
         regions = await self._encoded_regions(data)
         results = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
-        vectors = {}
+        vectors = dict[str, "ImageVectors"]()
         for one, vector in zip(data, results, strict=True):
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 self.failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
             else:
-                vectors[one] = np.asarray(vector, dtype=np.float32)
+                vectors[one] = np.asarray(vector, dtype=np.float32), regions.get(one)
         self.encoded += len(vectors)
-        if vectors:
-            await self.table.write(lambda: self._write(vectors, regions))
+        return vectors
 
     async def _encoded_regions(self, data: Mapping[str, bytes]) -> "dict[str, Vectors]":
         """The vectors of the regions that are known of these images; one that fails counts as a failed image."""
@@ -271,19 +274,8 @@ class _Migrating:
                 regions[one] = np.asarray(mine, dtype=np.float32).reshape(len(own), self.embedder.identity.dimension)
         return regions
 
-    def _write(self, vectors: Mapping[str, object], regions: "Mapping[str, Vectors]") -> None:
-        import pyarrow as pa
-
-        whole = self.table.lance.schema
-        if OTHER_VECTOR not in whole.names:
-            raise LibraryError(f"the migration of library {self.library.name!r} was cancelled meanwhile")
-        names = ["id", OTHER_VECTOR, *present(self.table.lance, [OTHER_REGIONS])]
-        records = [
-            {"id": one, OTHER_VECTOR: vector, OTHER_REGIONS: [*regions[one]] if one in regions else None}
-            for one, vector in vectors.items()
-        ]
-        fields = pa.schema([whole.field(name) for name in names])
-        merge_rows(self.table.lance, pa.Table.from_pylist(records, schema=fields))
+    async def _write(self, vectors: "Mapping[str, ImageVectors]") -> None:
+        await self.table.write(lambda: write_vectors(self.table, vectors))
 
     async def _quality(self, column: str) -> EncoderQuality:
         """Measure an encoder; the thresholds of the new one are kept with its vectors."""
@@ -312,14 +304,3 @@ class _Migrating:
             metadata = other_metadata_of(self.table.lance, self.library.name)
             if metadata is not None:
                 write_library_metadata(self.table.lance, metadata.model_copy(update=thresholds), OTHER_VECTOR)
-
-    def _exchange_columns(self) -> None:
-        lance = self.table.lance
-        with self.table.writing_alone():
-            for index in lance.list_indices():  # an index stays with its column, but is found by its name
-                if set(index.columns) & {VECTOR, OTHER_VECTOR, REGIONS, OTHER_REGIONS}:
-                    lance.drop_index(index.name)
-            pairs = [(VECTOR, OTHER_VECTOR), *([(REGIONS, OTHER_REGIONS)] if present(lance, [OTHER_REGIONS]) else [])]
-            lance.alter_columns(*(
-                {"path": old, "rename": new} for pair in pairs for old, new in (pair, pair[::-1])
-            ))  # fmt: skip

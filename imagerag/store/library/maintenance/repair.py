@@ -9,10 +9,11 @@ to type, and so does an image with a file that is only out of reach, as on a dis
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
@@ -42,27 +43,19 @@ AT_ONCE: Final = 1_000
 async def repair_library(home: DataDir, library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
     """Repair the problems that `verify_table` found; returns each with what was done, or what to do.
 
+    Args:
+        problems: those of an image follow one another; there may be millions.
+
     Raises:
         BackendError: the encoder failed; earlier repairs stay.
         StorageError: the disk is full, or cannot be written; likewise.
     """
-    by_image: dict[str, list[LibraryProblem]] = defaultdict(list)
-    for one in problems:
-        by_image[one.id].append(one)
-    strays = by_image.pop("", [])
-    repairs = await _cleared(library, [one for one in problems if one.kind in CLEARED])
-    groups = {digest: [one for one in whole if one.kind not in CLEARED] for digest, whole in by_image.items()}
-    ids = [digest for digest, group in groups.items() if group]
-    for at in range(0, len(ids), AT_ONCE):
-        part = ids[at : at + AT_ONCE]
-        rows = {row.id: row for row in await library.rows(part)}
-        kept = await in_thread(KeptImages, home, part, library.name)
-        for digest in part:
-            if digest in rows:
-                repairs += await _Mending(home, library, rows[digest], kept).mend(groups[digest])
-            else:  # removed meanwhile
-                repairs += [_repaired(one, "the image was taken out") for one in groups[digest]]
-    if by_image or strays:
+    repairs, strays = list[LibraryProblem](), [one for one in problems if not one.id]
+    images = groupby((one for one in problems if one.id), lambda one: one.id)
+    while part := {digest: list(group) for digest, group in islice(images, AT_ONCE)}:
+        repairs += await _cleared(library, [one for group in part.values() for one in group if one.kind in CLEARED])
+        repairs += await _mended(home, library, part)
+    if problems:
         await library.optimize()
     stray_paths = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
     return repairs + [
@@ -81,8 +74,29 @@ async def _cleared(library: Library, problems: Sequence[LibraryProblem]) -> list
     for kind, group in by_kind.items():
         await library.table.clear([one.id for one in group], CLEARED[kind])
     again = python_call("libraries.index", PATH, library=library.name)
-    text = {"other-vector": "deleted: the next migration encodes it again"}
-    return [_repaired(one, text.get(one.kind, f"deleted: {again} encodes it again")) for one in problems]
+    deleted, text = (
+        f"deleted: {again} encodes it again",
+        {"other-vector": "deleted: the next migration encodes it again"},
+    )
+    return [_repaired(one, text.get(one.kind, deleted)) for one in problems]
+
+
+async def _mended(
+    home: DataDir, library: Library, problems: Mapping[str, Sequence[LibraryProblem]]
+) -> list[LibraryProblem]:
+    """Mend some images, by id; returns the problems with what was done. Problems that `_cleared` takes are left out."""
+    groups = {digest: [one for one in whole if one.kind not in CLEARED] for digest, whole in problems.items()}
+    ids, repairs = [digest for digest, group in groups.items() if group], list[LibraryProblem]()
+    if not ids:
+        return repairs
+    rows = {row.id: row for row in await library.rows(ids)}
+    kept = await in_thread(KeptImages, home, ids, library.name)
+    for digest in ids:
+        if digest in rows:
+            repairs += await _Mending(home, library, rows[digest], kept).mend(groups[digest])
+        else:  # removed meanwhile
+            repairs += [_repaired(one, "the image was taken out") for one in groups[digest]]
+    return repairs
 
 
 class _Mending:

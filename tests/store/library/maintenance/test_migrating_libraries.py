@@ -10,16 +10,21 @@ import pytest
 
 from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import write_buffer
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import other_metadata_of
-from imagerag.store.library.maintenance import migration
+from imagerag.store.library.maintenance import migration, other_vectors
 from imagerag.store.library.maintenance.export import export_parquet
 from imagerag.store.library.maintenance.migration import drop_other_vectors, migrate, switch_encoder
 from imagerag.store.library.maintenance.snapshots import create_snapshot, restore_snapshot
 from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.library.schema import OTHER_VECTOR
+from imagerag.store.library.table_columns import merge_rows
 from tests.store.conftest import DIMENSION, ColourEmbedder
+
+NEVER = 1e12
+"""Times as long as a commit."""
 
 
 class Wider(ColourEmbedder):
@@ -109,6 +114,7 @@ async def test_what_was_encoded_before_it_was_stopped_is_not_encoded_again(
     filled: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration, "BATCH", 3)
+    monkeypatch.setattr(write_buffer, "PATIENCE", NEVER)
     wider, seen = Wider(), list[tuple[int, int]]()
 
     def stop(done: int, total: int) -> None:
@@ -120,6 +126,31 @@ async def test_what_was_encoded_before_it_was_stopped_is_not_encoded_again(
         await migrate(filled, wider, progress=stop)
     assert seen == [(3, 8), (6, 8)]
     assert (await migrate(filled, wider)).encoded == 2
+
+
+@pytest.mark.parametrize(
+    ("patience", "most", "commits"),
+    [
+        pytest.param(0, 2**20, [1] * 8, id="a commit that takes no time"),
+        pytest.param(NEVER, 2**20, [1, 7], id="a commit that takes long"),
+        pytest.param(NEVER, 3 * 4 * (DIMENSION + 2), [1, 3, 3, 1], id="many bytes"),
+    ],
+)
+async def test_vectors_are_collected_before_they_are_written(
+    filled: Library, monkeypatch: pytest.MonkeyPatch, patience: float, most: int, commits: list[int]
+) -> None:
+    monkeypatch.setattr(migration, "BATCH", 1)
+    monkeypatch.setattr(write_buffer, "PATIENCE", patience)
+    monkeypatch.setattr(write_buffer, "LARGEST", most)
+    written = list[int]()
+
+    def noted(lance: Any, rows: Any) -> None:
+        written.append(rows.num_rows)
+        merge_rows(lance, rows)
+
+    monkeypatch.setattr(other_vectors, "merge_rows", noted)
+    assert (await migrate(filled, Wider())).encoded == 8
+    assert written == commits
 
 
 async def test_images_that_are_added_meanwhile_have_vectors_of_both(

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lancedb.index import BTree
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
+from imagerag.agent.types.filters import parse_filter
 from imagerag.store.library import compaction, schema
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
@@ -215,6 +218,25 @@ async def test_many_images_are_changed_a_part_at_a_time_and_the_first_are_listed
         assert (len(selection), selection.ids) == (6, ids[2:])
         assert [(row.id, row.tags) for row in selection.rows] == [(one, ("loud",)) for one in ids[2:6]]
     assert all("loud" in row.tags for row in await library.rows())
+
+
+async def test_a_change_leaves_the_indexes_of_other_columns(library: Library, folder: Path) -> None:
+    await index([folder], library)
+    lance = library.table.lance
+    lance.create_index("id", config=BTree(), replace=True)
+    await library.optimize()
+    ids = await select_ids(library, [folder])
+    await change_images(library, ids, ImageChanges(add_tags=["loud"], set={"shelf": 3}))
+    unindexed = {
+        one.columns[0]: lance.index_stats(one.name).num_unindexed_rows
+        for one in lance.list_indices()
+        if one.index_type == "FTS"
+    }
+    assert unindexed == {"caption": 0, "title": 0, "tags": len(ids)}
+    assert {(row.tags, row.metadata["shelf"]) for row in await library.rows()} == {(("loud",), 3)}
+    assert len((await library.listed(filter=Filter(where=parse_filter("tag=loud and shelf=3")), limit=99))[0]) == len(
+        ids
+    )
 
 
 @pytest.mark.parametrize(

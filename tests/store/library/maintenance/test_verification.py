@@ -19,6 +19,7 @@ from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance import repair
 from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.migration import migrate
 from imagerag.store.library.maintenance.repair import repair_library
@@ -382,6 +383,33 @@ async def test_what_is_encoded_beside_the_vectors_is_deleted_and_the_next_index_
     await migrate(library, ColourEmbedder("two"))
     assert {record["id"]: record for record in await library.table.records(columns, None)} == before
     check_library(home, "shop")
+
+
+async def test_many_problems_are_repaired_some_images_at_a_time(
+    home: DataDir, library: Library, put: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [await put(mark, f"{mark}.png") for mark in range(5)]
+    for row in rows:
+        Path(row.files[0].path).unlink()
+    problems = [
+        LibraryProblem(kind=kind, id=row.id, problem="unusable") for row in rows for kind in ("other-vector", "file")
+    ]
+    monkeypatch.setattr(repair, "AT_ONCE", 2)
+    at_once = list[tuple[str, int]]()
+
+    def counted(name: str, work: Any) -> Any:
+        async def noted(ids: Any, *arguments: Any) -> Any:
+            at_once.append((name, len(ids)))
+            return await work(ids, *arguments)
+
+        return noted
+
+    monkeypatch.setattr(library.table, "clear", counted("clear", library.table.clear))
+    monkeypatch.setattr(library, "rows", counted("rows", library.rows))
+    results = await repair_library(home, library, problems)
+    assert at_once == [(name, count) for count in (2, 2, 1) for name in ("clear", "rows")]
+    assert sorted((one.kind, one.id) for one in results) == sorted((one.kind, one.id) for one in problems)
+    assert all(one.repaired or one.advice for one in results)
 
 
 async def test_a_dead_path_stays_dropped_when_the_thumbnail_is_made_anew(
