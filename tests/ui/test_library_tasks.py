@@ -235,3 +235,19 @@ async def test_a_library_that_is_worked_on_is_neither_deleted_nor_renamed(tmp_pa
         while not task.ended:
             await task.change(task.changes, within_s=1)
         assert (await client.post(f"/library/mine/{path}", json={"name": name})).status_code == 200
+
+
+async def test_upkeep_shows_the_last_check_and_whether_it_is_of_before_the_last_change(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    for name, colour in (("one", "red"), ("two", "blue")):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / f"{name}.png")
+    await rag.libraries.index(tmp_path / "one.png", library="mine", check=False)
+    async with client_of(UiState(rag=rag)) as client:
+        assert "Last checked" not in (await client.get("/library/mine/upkeep")).text
+        await rag.libraries.check("mine", queries=16)
+        shown = (await client.get("/library/mine/upkeep")).text
+        assert "Last checked" in shown
+        assert "too few captions" in shown
+        assert "before the last change" not in shown
+        await rag.libraries.index(tmp_path / "two.png", library="mine", check=False)
+        assert "before the last change" in (await client.get("/library/mine/upkeep")).text
