@@ -7,11 +7,13 @@ from typing import Final
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.types import UsedReference
+from imagerag.agent.visible_text import FILLERS
 
 
 def says_something(text: str) -> bool:
     """Whether a text has a letter, a digit or a pictograph: of `???` nothing can be found in an image, or missed."""
-    return any(unicodedata.category(letter)[0] in "LN" or unicodedata.category(letter) == "So" for letter in text)
+    kinds = (unicodedata.category(letter) for letter in text if letter not in FILLERS)
+    return any(kind[0] in "LN" or kind == "So" for kind in kinds)
 
 
 def nothing_to_check(prompt: str) -> str:

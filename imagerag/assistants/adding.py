@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
@@ -17,6 +17,7 @@ from imagerag.formatting.labels import decision
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.quoting import listed, quoted
 from imagerag.formatting.text import clean
+from imagerag.store.data_dir import DataDir
 
 if TYPE_CHECKING:
     from imagerag.agent.types import ImageRef
@@ -44,12 +45,14 @@ class Addition:
         library: its name; the library exists and may be changed.
         image: what it is, without its bytes.
         question: the whole of what is done on yes; titles and captions are quoted.
+        home: the data directory of the library; None where a command finds it without being told.
     """
 
     request: AddImage
     library: str
     image: "ImageRef"
     question: str
+    home: Path | None = None
     data: bytes = field(repr=False)
 
     @property
@@ -99,8 +102,14 @@ async def planned_addition(rag: "ImageRAG", images: "ImageLookup", request: AddI
         if known
         else "The library keeps a copy, and runs may then draw with it.",
     ]
+    home = rag.dependencies.home
     return Addition(
-        request=request, library=opened.name, image=image, question="\n".join(filter(None, lines)), data=data
+        request=request,
+        library=opened.name,
+        image=image,
+        question="\n".join(filter(None, lines)),
+        home=None if home == DataDir.default() else home.root,
+        data=data,
     )
 
 
@@ -165,7 +174,9 @@ def _command(addition: Addition, file: str) -> tuple[str, list[str]]:
     request = addition.request
     options = [("--licence", request.licence), ("--author", request.author), ("--caption", request.caption)]
     options = [*options, *(("--tag", tag) for tag in request.tags)]
-    command, left_out = shlex.join(["imagerag", "library", "add", addition.library, file]), []
+    # The person's terminal may lack the environment that the server was started with.
+    home = ["--home", str(addition.home)] if addition.home else []
+    command, left_out = shlex.join(["imagerag", *home, "library", "add", addition.library, file]), []
     for option, value in options:
         words = f" {option} {shlex.quote(clean(value))}" if value else ""
         if len(command) + len(words) <= _ROOM:

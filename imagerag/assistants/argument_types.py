@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from imagerag.agent.feedback import MAX_FEEDBACK
 from imagerag.agent.types import parse_size
 from imagerag.agent.types.filters import MaybeFilter
+from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.quoting import line
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
 
@@ -20,7 +21,7 @@ def _storable(text: object) -> object:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    if is_blank(text):
         raise ValueError("it is empty")
     return text
 

@@ -13,7 +13,7 @@ import click
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
 from imagerag.cli.dry_run import print_batch_estimate
-from imagerag.cli.keep_web import check_keeps_web, keep_web_option
+from imagerag.cli.keep_web import check_batch_keeps_web, keep_web_option
 from imagerag.cli.keep_web import keep_web as keep_web_of
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
@@ -115,7 +115,7 @@ def batch_command(
     of the batch is spent.
     """
     from imagerag.batch.output_dir import started_with
-    from imagerag.batch.row_reader import notes
+    from imagerag.batch.row_reader import notes, read_rows
     from imagerag.batch.runner import BatchRunner
 
     saved = started_with(out) if resume else {}
@@ -142,7 +142,7 @@ def batch_command(
     )
     say_all(warning_lines(notes(prompts)), err=True)
     if keep_web:
-        check_keeps_web(rag.settings.library)
+        check_batch_keeps_web(read_rows(prompts, allow_outside=allow_outside), rag.settings.library)
     if dry_run:
         return print_batch_estimate(batch, as_json)
     if not quiet:

@@ -1,6 +1,7 @@
 """`--keep-web`: take the images from the web that a run was helped by into the user's library."""
 
 import asyncio
+from collections.abc import Iterable
 
 import click
 
@@ -8,6 +9,7 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.batch.input_row import InputRow
 from imagerag.cli.terminal.output import count, say
 from imagerag.client.client import ImageRAG
 from imagerag.client.web_references import first_own_library
@@ -42,12 +44,44 @@ def check_keeps_web(library: str | None) -> None:
     if name == BUILT_IN_LIBRARY:
         raise UsageError(f"{name!r} is the built-in catalogue, redrawn when it has to be: name a library of yours")
     refuse_snapshot(name)
-    if not any(name.startswith(WEB) for name in names_of(library or "")):
+    if not searches_web(library):
         raise UsageError(f"the web is not searched: --library {name},web:openverse")
+
+
+def check_batch_keeps_web(rows: Iterable[InputRow], library: str | None) -> None:
+    """The same for the lines of a batch; one that does not search the web has nothing to keep.
+
+    Args:
+        library: that of lines without one of their own.
+
+    Raises:
+        UsageError: as `check_keeps_web`, of the first line that has no such library; or no line searches the web.
+    """
+    first_lines: dict[str | None, int] = {}
+    for row in rows:
+        if not row.problem:
+            first_lines.setdefault(row.options.get("library") or library, row.index)
+    on_web = {name: line for name, line in first_lines.items() if searches_web(name)}
+    if not on_web:
+        check_keeps_web(library)
+    for name, line in on_web.items():
+        try:
+            check_keeps_web(name)
+        except UsageError as error:
+            if name == library:
+                raise
+            raise UsageError(f"line {line}: {error}") from error
+
+
+def searches_web(library: str | None) -> bool:
+    """Whether the web is searched beside libraries of the user's own, or alone."""
+    return any(name.startswith(WEB) for name in names_of(library or ""))
 
 
 async def keep_web(rag: ImageRAG, record: RunRecord) -> bool:
     """Take them, and say so; whether nothing went wrong."""
+    if not any(reference.web for reference in record.references):
+        return True
     name = first_own_library(record.setup.library if record.setup else rag.settings.library)
     try:
         stored = await rag.libraries.keep_web(record, library=name)

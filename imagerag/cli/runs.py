@@ -13,6 +13,7 @@ from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
 from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.command_group import FullHelpGroup
+from imagerag.cli.dry_run import dry_run_option, print_estimate
 from imagerag.cli.keep_web import check_run_keeps_web, keep_web_option
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import image_option, json_option, moment_of, pass_globals, sheet_option
@@ -224,6 +225,7 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 @click.argument("run")
 @click.option("--select", "choose", metavar="1,2|none", help="References to use in a run that waits, best first.")
 @click.option("--edit", metavar="N", help="Candidate to edit in a run that waits, instead of a new image.")
+@dry_run_option
 @keep_web_option
 @output_options
 @pass_globals
@@ -233,6 +235,7 @@ def resume_command(
     run: str,
     choose: str | None,
     edit: str | None,
+    dry_run: bool,
     keep_web: bool,
     output: OutputOptions,
 ) -> int:
@@ -246,6 +249,8 @@ def resume_command(
     name = run_name(rag, run)
     if keep_web:
         check_run_keeps_web(rag, name)
+    if dry_run:
+        return print_estimate(rag.runs.estimate_resume(name), output.mode == "json")
     delivery = RunOutputs.from_options(rag, output, keep_web=keep_web)
     waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and choice is None and edit is None else None
     return follow_run(delivery, rag.runs.stream_resume(name, choose=choice, edit=edit), waiting=waiting)

@@ -35,7 +35,11 @@ TOKEN: Final = "IMAGERAG_UI_TOKEN"
 @click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Another host name that browsers use.")
 @click.option("--root", "roots", multiple=True, metavar="DIR", help="Folder whose images the page may index or name.")
 @click.option("--allow-urls", is_flag=True, help="Let the page name images by public http(s) addresses.")
-@click.option("--language", type=click.Choice(languages()), help="Language of the page; by default the browser's.")
+@click.option(
+    "--language",
+    type=click.Choice(languages()),
+    help="Language of the page until a reader chooses another; by default the browser's.",
+)
 @click.option("--no-browser", "open_browser", flag_value=False, default=True, help="Do not open a browser.")
 @server_run_options
 @pass_globals

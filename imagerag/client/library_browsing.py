@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError
-from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
@@ -193,13 +192,6 @@ class LibraryBrowsing(LibraryOpening):
         from imagerag.agent.ports import Filter
 
         return Filter(where=parse_filter(filter))
-
-    async def _made(self, library: str | None) -> str:
-        """The name of a library; the built-in one is made when it is first looked at."""
-        name = self.name(library)
-        if name == BUILT_IN_LIBRARY:
-            await self.open(name)
-        return name
 
     summary_sync = synchronous(summary)
     summaries_sync = synchronous(summaries)

@@ -1,19 +1,24 @@
 """The part of `ImageRAG.libraries` that checks how well libraries can be searched."""
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import BackendError
+from imagerag.agent.errors import BackendError, ImageRAGError
+from imagerag.agent.threads import in_thread
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 from imagerag.formatting.interface_terms import python_call
 
 if TYPE_CHECKING:
+    from imagerag.store.library.check.last_check import LastCheck
     from imagerag.store.library.check.library_check import LibraryCheck
     from imagerag.store.library.check.ways import CheckSize
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library import Library
     from imagerag.store.library.library_metadata import Threshold
+
+log: Final = logging.getLogger(__name__)
 
 
 class LibraryChecks(LibraryOpening):
@@ -24,7 +29,7 @@ class LibraryChecks(LibraryOpening):
     ) -> "LibraryCheck":
         """Search a library for what its captions name, for views of its images, and for what it does not hold.
 
-        Nothing in the library changes.
+        The library remembers the result (`last_check`); nothing else of it changes.
 
         Args:
             queries: captions that are searched with, at most.
@@ -40,10 +45,32 @@ class LibraryChecks(LibraryOpening):
             LibraryError: it is empty, or was not indexed to the end.
             BackendError: the encoder failed.
         """
+        from imagerag.store.library.check.last_check import store_check
         from imagerag.store.library.check.ways import CheckSize
+        from imagerag.store.library.names import is_snapshot
 
-        size = CheckSize.of(queries, None if unrelated is None else tuple(unrelated))
-        return await self._checked(await self.open(library), size)
+        opened = await self.open(library)
+        check = await self._checked(opened, CheckSize.of(queries, None if unrelated is None else tuple(unrelated)))
+        if not is_snapshot(opened.name):
+            try:
+                await store_check(opened.table, check, queries)
+            except (ImageRAGError, OSError) as error:
+                log.warning("the check of library %s is not remembered: %s", opened.name, error)
+        return check
+
+    async def last_check(self, library: str | None = None) -> "LastCheck | None":
+        """The last check of a library, and whether what it was measured on is still so; None without one.
+
+        No encoder is made for it. The short check after the first indexing is not remembered.
+
+        Raises:
+            UnknownLibraryError, LibraryDamagedError: there is none of that name, or it cannot be read.
+        """
+        from imagerag.store.library.check.last_check import last_check_of
+        from imagerag.store.library.database import current_name, open_current
+
+        home, name = self._context.dependencies.home, await self._made(library)
+        return await in_thread(lambda: last_check_of(open_current(home, current_name(home, name))))
 
     async def _check_first_captions(
         self, opened: "Library", before: "Threshold | None", report: "IndexReport", warn: Callable[[str], None] | None
@@ -74,3 +101,4 @@ class LibraryChecks(LibraryOpening):
         return await check_library(opened, size, better_embedder=DEFAULT_ENCODER)
 
     check_sync = synchronous(check)
+    last_check_sync = synchronous(last_check)

@@ -58,6 +58,13 @@ class LibraryOpening:
             return name
         raise UsageError("say which library: `library=NAME`")
 
+    async def _made(self, library: str | None) -> str:
+        """The name of a library; the built-in one is made when it is first looked at."""
+        name = self.name(library)
+        if name == BUILT_IN_LIBRARY:
+            await self.open(name)
+        return name
+
     def _refuse_unchangeable(self, library: str | None) -> None:
         """Refuse the built-in catalogue and snapshots where a library is to be changed.
 

@@ -61,6 +61,7 @@ class WebReferences(LibraryOpening):
         from imagerag.store.images.blob_store import write_atomically
         from imagerag.store.library.indexing.adding import add_files
         from imagerag.store.library.maintenance.changes import ImageChanges
+        from imagerag.store.library.metadata.metadata_values import MAX_VALUE
 
         web, sha256 = reference.web, reference.image.sha256
         assert web is not None, "only images from the web come here"
@@ -76,7 +77,7 @@ class WebReferences(LibraryOpening):
         }
         changes = ImageChanges(
             title=reference.title, author=reference.author, licence=reference.licence, source=web.page,
-            set={name: value for name, value in fields.items() if value},
+            set={name: value for name, value in fields.items() if value and len(value) <= MAX_VALUE},
         )  # fmt: skip
         return (await add_files(library, [file], changes))[0]
 

@@ -10,6 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.feedback import MAX_FEEDBACK, MAX_FEEDBACKS
 from imagerag.agent.prompts import says_something
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES, SearchBy
+from imagerag.agent.visible_text import is_blank
 
 MAX_PROMPT: Final = 32_000
 """Characters: what the Images API takes."""
@@ -23,7 +24,7 @@ def validate_prompt(prompt: str) -> str:
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
     """
-    if not prompt.strip():
+    if is_blank(prompt) and is_storable_text(prompt):
         raise UsageError("the prompt is empty: say what to draw")
     if len(prompt) > MAX_PROMPT:
         raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
@@ -55,7 +56,7 @@ def validate_question(question: str) -> str:
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
     """
-    if not re.search(r"\w", question):
+    if is_blank(question) or not re.search(r"\w", question):
         raise UsageError("the question is empty: say what you want to know")
     if len(question) > MAX_QUESTION:
         raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")

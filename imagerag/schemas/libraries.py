@@ -7,6 +7,7 @@ from pydantic import Field
 from imagerag.agent.types import DescriptionEstimate, Document, Sha256, Similarity
 from imagerag.graphs.unmatched_concepts import UnmatchedConcept
 from imagerag.store.library.caption_metadata import CaptionThreshold
+from imagerag.store.library.check.last_check import LastCheck
 from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.fusion_metadata import Fusion
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
@@ -119,7 +120,7 @@ class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
     use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
     `caption_vectors` those whose caption is encoded, `described` those that a model described, `region_images` those
-    whose regions are encoded, `regions` the regions of these."""
+    whose regions are encoded, `regions` the regions of these. `last_check` is null before the first check."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
@@ -132,6 +133,7 @@ class LibraryInfo(Document):
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None
+    last_check: LastCheck | None = None
 
 
 class LibraryRemoved(Document):
@@ -231,11 +233,12 @@ class UnmatchedDocument(Document):
 
 
 class StatisticsDocument(Document):
-    """Counts and measurements of a library."""
+    """Counts and measurements of a library, and its last check; null before the first one."""
 
     schema_name: Literal["imagerag.library-stats/1"] = Field(default="imagerag.library-stats/1", alias="schema")
     library: str
     statistics: LibraryStatistics
+    last_check: LastCheck | None = None
 
 
 class ExportDocument(Document):

@@ -24,11 +24,14 @@ class DataDir:
     def find(cls, root: str | os.PathLike[str] | None = None) -> "DataDir":
         """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory."""
         folder = root or os.environ.get(ENVIRONMENT)
-        if not folder:
-            from platformdirs import user_data_path
+        return cls(Path(folder).expanduser().absolute()) if folder else cls.default()
 
-            folder = user_data_path("imagerag", appauthor=False)
-        return cls(Path(folder).expanduser().absolute())
+    @classmethod
+    def default(cls) -> "DataDir":
+        """The platform's user data directory: what is used where nobody names another."""
+        from platformdirs import user_data_path
+
+        return cls(user_data_path("imagerag", appauthor=False).absolute())
 
     @cached_property
     def libraries(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.regular_files import open_regular, open_regular_text, read_regular
+from imagerag.agent.visible_text import is_blank
 
 LONGEST: Final = 32 * 2**20
 """Bytes of a sidecar that are read: more is no description of one image."""
@@ -119,8 +120,10 @@ def parsed(text: str) -> Any:
 
 
 def clean(text: str) -> str:
-    """Strip a text, and remove characters that UTF-8 cannot encode (file names may hold such bytes)."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+    """Strip a text, and remove characters that UTF-8 cannot encode (file names may hold such bytes); empty where a
+    reader sees nothing of it."""
+    text = text.encode("utf-8", "replace").decode("utf-8").strip()
+    return "" if is_blank(text) else text
 
 
 def plain_name(name: str) -> str:

@@ -19,6 +19,7 @@ from imagerag.ui.pages import (
     draw,
     evaluations,
     images,
+    language,
     library,
     library_adding,
     library_grid,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 PAGES: Final = (
     draw, pick, picture, runs, after, run, compare, batches, evaluations,
-    library_adding, library_grid, library_image, library_upkeep, library, images, login,
+    library_adding, library_grid, library_image, library_upkeep, library, images, language, login,
 )  # fmt: skip
 """The modules of pages. The first route that fits answers."""
 

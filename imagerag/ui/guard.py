@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 SESSION_COOKIE: Final = "imagerag_session"
 CSRF_HEADER: Final = "x-csrf-token"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN: Final = ("/login", "/static/")
+OPEN: Final = ("/login", "/language", "/static/")
 """What is answered without the token."""
+
+FORMS: Final = ("/login", "/language")
+"""What a browser sends without a script, and so without the header: each checks its form itself."""
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -77,9 +80,8 @@ class PageGuard:
                 address = quote(path) + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
                 return RedirectResponse(f"/login?next={quote(address, safe='/')}", 303)
             return JSONResponse({"error": "UntrustedError", "message": "a token is needed"}, 401)
-        if method not in SAFE and not hmac.compare_digest(headers.get(CSRF_HEADER, ""), csrf_token(self._state)):
-            if path == "/login":
-                return None  # it hands in the token itself
+        changes = method not in SAFE and path not in FORMS
+        if changes and not is_csrf_token(self._state, headers.get(CSRF_HEADER, "")):
             return JSONResponse({"error": "UsageError", "message": "the page is out of date: load it again"}, 403)
         return None
 
@@ -87,6 +89,11 @@ class PageGuard:
 def csrf_token(state: UiState) -> str:
     """What this server's own pages send with every request that changes something; other sites cannot read it."""
     return _signed(state, b"csrf")
+
+
+def is_csrf_token(state: UiState, value: str) -> bool:
+    """Whether a page of this server sent a value as its CSRF token."""
+    return hmac.compare_digest(value.encode(), csrf_token(state).encode())
 
 
 def session_value(state: UiState) -> str:

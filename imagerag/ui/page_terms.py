@@ -12,5 +12,6 @@ _FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
 
 def page_terms(t: Texts, message: str) -> str:
     """A message with the names of the form's fields for parameters of the Python API, and commands for its calls."""
-    names = {**t.starting("draw.fields"), "more_rounds": t("after.more_rounds")}
+    of_image = {name: t(f"library.image.{name}") for name in ("title", "caption", "licence", "author", "source")}
+    names = {**of_image, **t.starting("draw.fields"), "more_rounds": t("after.more_rounds")}
     return _FIELD.sub(lambda match: names.get(match[1], match[1]), as_field_names(message, names))

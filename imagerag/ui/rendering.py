@@ -13,7 +13,7 @@ from imagerag.agent.types import ImageRef, Region
 from imagerag.formatting.html.templating import TEMPLATES as SHARED
 from imagerag.formatting.html.templating import environment
 from imagerag.formatting.interface_terms import as_commands
-from imagerag.formatting.texts import languages
+from imagerag.formatting.texts import languages, texts
 from imagerag.reports import record_text
 from imagerag.reports.html import attempts, lineage
 from imagerag.ui.guard import csrf_token
@@ -38,8 +38,9 @@ def markup(request: Request, template: str, **values: Any) -> str:
         "t": own,
         "in_words": partial(page_terms, own),
         "as_commands": as_commands,
-        "languages": languages(),
+        "languages": [(code, texts(code)("nav.language")) for code in languages()],
         "path": request.url.path,
+        "address": f"{request.url.path}?{request.url.query}".rstrip("?"),
         "csrf": csrf_token(state_of(request)),
         "gallery": LinkedImages(),
         "attempts": attempts,

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
@@ -19,7 +20,13 @@ from imagerag.ui.state import UiState
 MAX_JSON: Final = 1_000_000
 """Bytes of a request without an image."""
 
+MAX_FORM: Final = 10_000
+"""Bytes of a form that is sent without a script."""
+
 LANGUAGE_COOKIE: Final = "imagerag_language"
+
+YEAR_S: Final = 365 * 24 * 3600
+"""How long a browser keeps a cookie of the page."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -32,9 +39,11 @@ def state_of(request: Request) -> UiState:
 
 
 def texts_of(request: Request) -> Texts:
-    """The words in the reader's language: the server's, the one that was chosen, or the browser's."""
-    chosen = state_of(request).language or request.cookies.get(LANGUAGE_COOKIE, "")
-    return texts(chosen if chosen in languages() else accepted_language(request.headers.get("accept-language", "")))
+    """The words in the reader's language: the one that was chosen, the server's, or the browser's."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in languages():
+        return texts(chosen)
+    return texts(state_of(request).language or accepted_language(request.headers.get("accept-language", "")))
 
 
 async def read_body(request: Request, most: int = MAX_JSON) -> bytes:
@@ -61,6 +70,21 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         return model.model_validate_json(await read_body(request))
     except ValidationError as error:
         raise UsageError(invalid(error)) from error
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form that a browser sends without a script; the first value of each.
+
+    Raises:
+        UsageError: they are longer than 10,000 bytes.
+    """
+    sent = (await read_body(request, MAX_FORM)).decode("utf-8", "replace")
+    return {name: values[0] for name, values in parse_qs(sent).items()}
+
+
+def own_address(address: str) -> str:
+    """An address of this server to go on to; the first page for any other."""
+    return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"
 
 
 def number_of(text: str, most: int) -> int:

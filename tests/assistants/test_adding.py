@@ -27,7 +27,8 @@ async def test_a_langchain_agent_adds_an_image_with_consent_alone(sketch: ImageR
     arguments = {"image": "second.png", "library": "mine", "caption": "a small mug"}
     call = {"type": "tool_call", "id": "1", "name": "add_image", "args": arguments}
     alone = await tool().ainvoke(call)
-    assert (alone.status, f"imagerag library add mine {folder / 'second.png'}" in alone.content) == ("error", True)
+    named = f"imagerag --home {sketch.dependencies.home.root} library add mine {folder / 'second.png'}"
+    assert (alone.status, f"\n{named} --caption 'a small mug'" in alone.content) == ("error", True)
     asking = tool(consent=consent)
     declined = await asking.ainvoke(call)
     assert declined.artifact["data"]["added"] is False

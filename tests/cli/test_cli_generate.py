@@ -120,6 +120,17 @@ class TestChoosingByHand:
         assert record["status"] in ("ended", "interrupted")
         assert len(record["attempts"]) == 1
 
+    def test_what_its_rest_can_cost_is_said_before_it(self, imagerag: Imagerag) -> None:
+        run = self.wait(imagerag)
+        estimate = document(imagerag("resume", run, "--dry-run", "--json"))
+        whole = document(imagerag("generate", HELD, "--threshold", "off", "--dry-run", "--json"))
+        assert 0 < estimate["max_calls"] < whole["max_calls"]  # what it has made is not made again
+        assert f"at most {estimate['max_calls']} calls" in imagerag("resume", run, "--dry-run").stdout
+        assert document(imagerag("show", run, "--json"))["status"] == "interrupted"
+        document(imagerag("resume", run, "--select", "none", "--json"))
+        ended = imagerag("resume", run, "--dry-run")
+        assert (ended.exit_code, "has ended" in ended.stderr) == (2, True)
+
     @pytest.mark.parametrize("choice", [["--select", "99"], ["--select", ""], []])
     def test_a_wrong_answer_leaves_it_waiting(self, imagerag: Imagerag, choice: list[str]) -> None:
         run = self.wait(imagerag)

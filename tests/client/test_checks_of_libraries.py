@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.agent.errors import BackendError, UnknownLibraryError
+from imagerag.agent.errors import BackendError, StorageError, UnknownLibraryError
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import ListLibraries
 from imagerag.tools.sketch.catalogue import product_scene, products
@@ -109,3 +109,51 @@ async def test_an_assistant_reads_rates_and_checks_one_library(rag: ImageRAG, dr
     refused = await service.list_libraries(ListLibraries(check=True))
     assert refused.is_error
     assert "library" in refused.text
+
+
+async def test_a_library_remembers_its_last_check_and_whether_it_changed_since(
+    rag: ImageRAG, drawn: Path, tmp_path: Path
+) -> None:
+    await rag.libraries.index(*images(drawn), manifest=manifest(drawn))
+    assert await rag.libraries.last_check() is None  # the short check is none
+    found = await rag.libraries.check(queries=40)
+    last = await ImageRAG(preset="sketch", library="mine", home=rag.dependencies.home.root).libraries.last_check()
+    assert last is not None
+    assert (last.check, last.queries, last.is_current) == (found, 40, True)
+    smaller = await rag.libraries.check(queries=20)
+    assert await rag.libraries.last_check() == last
+    await (await rag.libraries.open()).optimize()
+    await rag.libraries.calibrate()
+    assert (await rag.libraries.last_check()) == last  # neither changes an image
+    draw(product_scene(products()[20]), 64).save(tmp_path / "another.png")
+    await rag.libraries.index(tmp_path / "another.png")
+    assert await rag.libraries.last_check() == last.model_copy(update={"is_current": False})
+    await rag.libraries.check(queries=20)
+    again = await rag.libraries.last_check()
+    assert again is not None
+    assert (again.queries, again.is_current, again.check.images) == (20, True, len(images(drawn)) + 1)
+    assert smaller.measured_on == found.measured_on != again.check.measured_on
+    row = (await (await rag.libraries.open()).rows())[0]
+    await rag.libraries.update(row.id, caption="a whale")
+    changed = await rag.libraries.last_check()
+    assert changed is not None
+    assert not changed.is_current
+
+
+async def test_a_check_that_cannot_be_read_or_stored_is_no_error(
+    rag: ImageRAG, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imagerag.store.library.check import last_check
+    from imagerag.store.library.schema import VECTOR
+
+    await rag.libraries.index(*images(drawn)[:3], check=False)
+    lance = (await rag.libraries.open()).table.lance
+    lance.update_field_metadata({"path": VECTOR, "metadata": {last_check.CHECK_KEY: '{"of": "a later version"}'}})
+    assert await rag.libraries.last_check() is None
+
+    async def refused(*_: Any) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(last_check, "store_check", refused)
+    assert (await rag.libraries.check(queries=20)).images == 3
+    assert await rag.libraries.last_check() is None

@@ -155,6 +155,40 @@ def test_runs_that_go_on_and_batches_keep_what_helped_too(
     assert kept_from_web(mine) == 1, f"those of an earlier start too ({before} before)"
 
 
+def test_each_line_of_a_batch_keeps_what_helped_in_its_own_library(
+    imagerag: Imagerag, server: SearchServer, mine: str, tmp_path: Path
+) -> None:
+    lines = [
+        {"prompt": DOTTED_HEXAGON, "seed": 3, "library": f"{mine},{server.library}", "threshold": 0.35},
+        {"prompt": "a red circle", "library": mine, "max_rounds": 0},
+    ]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    usual = ("--library", f"sketch,{server.library}", "--preset", "sketch")
+    result = imagerag("batch", "prompts.jsonl", "--out", "out", *usual, "--keep-web")
+    assert result.exit_code == 0, result.stderr
+    assert kept_from_web(mine) == 1
+
+
+@pytest.mark.parametrize(
+    ("library", "of_a_line", "why"),
+    [
+        ("sketch", "web:openverse", "line 2: there is no library of yours"),
+        ("mine,web:openverse", "sketch,web:openverse", "line 2: 'sketch' is the built-in catalogue"),
+        ("web:openverse", "mine", "imagerag: there is no library of yours"),
+        ("mine", "mine", "the web is not searched: --library mine,web:openverse"),
+    ],
+)
+def test_the_library_of_every_line_is_looked_at_before_a_batch_begins(
+    imagerag: Imagerag, mine: str, tmp_path: Path, library: str, of_a_line: str, why: str
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text('"a cat"\n' + json.dumps({"prompt": "a dog", "library": of_a_line}))
+    for more in ((), ("--dry-run",)):
+        result = imagerag("batch", "prompts.jsonl", "--out", "out", "--library", library, "--keep-web", *more)
+        assert result.exit_code == 2
+        assert why in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("command", [("resume",), ("continue",)])
 def test_a_run_without_the_web_has_nothing_to_keep(imagerag: Imagerag, mine: str, command: tuple[str, ...]) -> None:
     run = document(imagerag("generate", "a red circle", "--library", mine, "--max-rounds", "0", "--json"))["run_id"]

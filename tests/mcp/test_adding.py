@@ -16,6 +16,7 @@ from imagerag import ImageRAG
 from imagerag.assistants.service import ChatService
 from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.server import ServerState
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests.mcp.conftest import Human
 
@@ -99,9 +100,19 @@ async def test_where_nobody_can_be_asked_the_answer_has_the_command(shelf: Shelf
         reason, command = answer.content[0].text.splitlines()
         assert "this client cannot ask them" in reason
         assert command == (
-            f"imagerag library add mine {shelf.folder / 'second.png'} --licence CC0-1.0"
+            f"imagerag --home {shelf.rag.dependencies.home.root} library add mine {shelf.folder / 'second.png'}"
+            " --licence CC0-1.0"
             " --caption 'it'\"'\"'s a mug; rm -rf /' --tag cup"
         )
+
+
+async def test_the_command_names_no_data_directory_where_it_is_the_usual_one(
+    shelf: Shelf, client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DataDir, "default", lambda: shelf.rag.dependencies.home)
+    async with client() as connected:
+        answer = await connected.call_tool("add_image", ASKED)
+        assert answer.content[0].text.splitlines()[1].startswith("imagerag library add mine ")
 
 
 async def test_the_command_names_the_image_of_a_run_by_its_file(shelf: Shelf, client: Connect) -> None:

@@ -235,3 +235,40 @@ async def test_a_library_that_is_worked_on_is_neither_deleted_nor_renamed(tmp_pa
         while not task.ended:
             await task.change(task.changes, within_s=1)
         assert (await client.post(f"/library/mine/{path}", json={"name": name})).status_code == 200
+
+
+async def test_upkeep_shows_the_last_check_and_whether_it_is_of_before_the_last_change(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    for name, colour in (("one", "red"), ("two", "blue")):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / f"{name}.png")
+    await rag.libraries.index(tmp_path / "one.png", library="mine", check=False)
+    async with client_of(UiState(rag=rag)) as client:
+
+        async def last_check() -> str:
+            page = (await client.get("/library/mine/upkeep")).text
+            return page.partition('<details class="last-check">')[2].partition("</details>")[0]
+
+        assert await last_check() == ""
+        await rag.libraries.check("mine", queries=16)
+        shown = await last_check()
+        assert "Last checked" in shown
+        assert "too few captions" in shown
+        assert "before the last change" not in shown
+        await rag.libraries.index(tmp_path / "two.png", library="mine", check=False)
+        assert "before the last change" in await last_check()
+
+
+async def test_texts_of_an_image_that_are_too_long_are_refused_by_the_name_of_their_field(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "one.png")
+    await rag.libraries.index(tmp_path / "one.png", library="mine", check=False)
+    (row,) = (await rag.libraries.browse("mine")).records
+    async with client_of(UiState(rag=rag, language="de")) as client:
+        for name, label in (("title", "Titel"), ("caption", "Bildtext"), ("author", "Urheber")):
+            answer = await client.post(f"/library/mine/images/{row.id}", json={name: "x" * 20_001})
+            assert answer.status_code == 400
+            assert answer.json()["message"].startswith(f"{label}: it has 20,001 characters"), answer.json()
+    uploads = await rag.libraries.add_images(
+        [UploadedImage(data=(tmp_path / "one.png").read_bytes(), name="one.png", caption="x" * 20_001)], library="mine"
+    )
+    assert uploads.skipped == [("one.png", "its caption has 20,001 characters, and at most 20,000 are kept")]

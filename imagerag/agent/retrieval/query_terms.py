@@ -15,6 +15,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.agent.pointed_text import pointed
 from imagerag.agent.ports import MOST_WEIGHT, SearchTerm
+from imagerag.agent.visible_text import is_blank
 
 MOST_TERMS: Final = 16
 """Terms of a query."""
@@ -144,7 +145,7 @@ def _quoted_words(text: str, at: int) -> tuple[str, int] | None:
     end = _after(text, quoted.end())
     if end < len(text) and _SIGN.match(text, end) is None:
         raise _wrong(text, end, "expected + or - after the closing quote")
-    if not quoted[1].strip():
+    if is_blank(quoted[1]):
         raise _wrong(text, at, "this term is empty")
     return _unquoted(quoted[1]), end
 

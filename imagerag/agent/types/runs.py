@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from imagerag.agent import clock
 from imagerag.agent.types.base import FrozenModel, ImageRef
@@ -14,6 +14,7 @@ from imagerag.agent.types.searches import Cause
 from imagerag.agent.types.sizes import AnySize
 from imagerag.agent.types.studio_hints import add_hints
 from imagerag.agent.url_redaction import Spec
+from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.messages import near
 
 BUILT_IN_LIBRARY: Final = "sketch"
@@ -76,6 +77,11 @@ class Subject(FrozenModel):
     author: str = ""
     licence: str = ""
     web: WebProvenance | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _visible(cls, name: str) -> str:
+        return "" if is_blank(name) else name
 
     @property
     def of_library(self) -> bool:

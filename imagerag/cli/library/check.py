@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,6 +21,7 @@ from imagerag.formatting.numbers import cosine, percent, score
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
+    from imagerag.store.library.check.last_check import LastCheck
     from imagerag.store.library.check.library_check import LibraryCheck, WayCheck
     from imagerag.store.library.check.rates import Share
 
@@ -40,7 +42,7 @@ def check_command(globals_: Globals, /, name: str, queries: int, unrelated: str 
     For each way to search it: recall, MRR and nDCG, and the shares of matching and of other queries that the threshold
     accepts and rejects, with 95 % intervals; then a verdict, and what to do. The rates are held out: they are measured
     on captions that calibration has not seen or, where there are too few, on each half with a threshold of the other
-    half. Nothing is changed.
+    half. The library remembers the result, which info and stats show; nothing else of it changes.
     """
     lines = _captions_in(unrelated) if unrelated else None
     rag = ImageRAG(home=globals_.home, library=name)
@@ -74,6 +76,17 @@ def check_lines(report: "LibraryCheck") -> list[str]:
     if measured:
         lines += ["", *_figures(measured), "", *_notes(measured)]
     return [*lines, *_advice_lines(report.ways)]
+
+
+def last_check_lines(last: "LastCheck | None", name: str) -> list[str]:
+    """The last check of a library in short: when, the verdicts, and whether the library has changed since."""
+    if last is None:
+        return []
+    head = [f"checked {last.checked:%Y-%m-%d %H:%M} UTC, with {count(last.queries, 'caption')} at most"]
+    if not last.is_current:
+        again = f"imagerag library check {quote(name)}"
+        head = [f"{head[0]}, before the last change; again: {again}"]
+    return [*hanging(head[0], columns(), indent=4, head="  "), *verdict_lines(last.check.ways)]
 
 
 def verdict_lines(ways: "Sequence[WayCheck]") -> list[str]:

@@ -12,6 +12,7 @@ from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.library import check, duplicates, images, migration, snapshots, unmatched, upkeep
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
+from imagerag.cli.library.check import last_check_lines
 from imagerag.cli.library.fusion_lines import fusion_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, list_rates, rejected
 from imagerag.cli.options import json_option, pass_globals
@@ -73,11 +74,12 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
     number, library_metadata = asyncio.run(_described(rag, name))
     other, counts = _other_encoder(rag, name), _counts(rag, name)
+    last_check = rag.libraries.last_check_sync(name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
         info = LibraryInfo(library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name),
-                           other_embedder=other, **counts)  # fmt: skip
+                           other_embedder=other, last_check=last_check, **counts)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
@@ -90,7 +92,16 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
             more += hanging(goes_on, columns(), indent=2)
         captions = caption_lines(library_metadata, name, counts["caption_vectors"])
         hybrid = fusion_lines(library_metadata.fusion, name)
-        say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])
+        say_all(
+            [
+                head,
+                *library_metadata_lines(library_metadata, name),
+                *captions,
+                *hybrid,
+                *last_check_lines(last_check, name),
+                *more,
+            ]
+        )
     return 0
 
 

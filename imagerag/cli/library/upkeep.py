@@ -12,6 +12,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
+from imagerag.cli.library.check import last_check_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED, between_images
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
@@ -42,13 +43,15 @@ def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     Disk use by kind, formats, sizes, dates, licences, cameras, images that show the same thing, and how many captions
     reach the threshold, with those furthest from their own images.
     """
-    stats = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.stats())
+    libraries = ImageRAG(home=globals_.home, library=name).libraries
+    stats, last_check = libraries.stats_sync(), libraries.last_check_sync()
     if as_json:
         from imagerag.schemas.libraries import StatisticsDocument
 
-        say_json(StatisticsDocument(library=name, statistics=stats).as_json())
+        say_json(StatisticsDocument(library=name, statistics=stats, last_check=last_check).as_json())
     else:
-        say_all([f"library {bold(name)}: {count(stats.images, 'image')}", *statistics_lines(stats)])
+        lines = [*statistics_lines(stats), *last_check_lines(last_check, name)]
+        say_all([f"library {bold(name)}: {count(stats.images, 'image')}", *lines])
     return 0
 
 

@@ -2,6 +2,8 @@
 gallery; and the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
 
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,11 @@ from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, 
 from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.output_dir_lock import exclusive_writer
+
+PLOTS: Final = "plots"
+"""The folder of the plots, one SVG file each."""
+
+PLOT_NAME: Final = re.compile(r"[A-Za-z0-9_-]+\.svg")
 
 Images = Callable[[str], bytes | None]
 
@@ -49,11 +56,11 @@ def write_reports(folder: Path) -> list[Path]:
     paper = paper_tables([MethodScores(plan.suite.name, plan, summary)])
     text = markdown(summary, paper)
     if plots:
-        text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
+        text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}]({PLOTS}/{name})" for name in plots) + "\n"
     page = gallery(summary, read_results(folder / RESULTS), stored_images(folder), plots.values())
     files = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     files["tables.csv"] = comma_separated(summary)
-    files |= {f"plots/{name}": svg for name, svg in plots.items()}
+    files |= {f"{PLOTS}/{name}": svg for name, svg in plots.items()}
     with exclusive_writer(folder):
         for name, content in files.items():
             write_atomically(folder / name, content.encode())
@@ -99,3 +106,12 @@ def stored_images(folder: Path) -> Images:
             return None
 
     return read
+
+
+def stored_plots(folder: Path) -> list[str]:
+    """The names of the plots that an evaluation stores, sorted; links are left out."""
+    try:
+        names = [entry.name for entry in os.scandir(folder / PLOTS) if entry.is_file(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted(name for name in names if PLOT_NAME.fullmatch(name))

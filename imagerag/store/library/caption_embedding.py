@@ -13,6 +13,7 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.store.library.thresholds.content import is_unit
@@ -70,7 +71,7 @@ async def caption_query(library: "LibraryReader", text: str) -> "tuple[Vectors, 
         UsageError: the text is empty.
         LibraryError, EmbeddingMismatchError: as `caption_embedder_of`.
     """
-    if not text.strip():
+    if is_blank(text):
         raise UsageError("a search needs some text")
     encoder = library.caption_embedder()
     own = unit_vector(await library.embedder.embed_texts([text]), library.embedder.identity, _quoted_text(text))

@@ -8,6 +8,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, TermSimilarity, queries_of
 from imagerag.agent.retrieval.search_queries import naming
 from imagerag.agent.threads import in_thread
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library import hybrid_search, search
 from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.table import LibraryTable
@@ -119,7 +120,7 @@ def _texts(term: SearchTerm, embedder: Embedder, rewrite: bool) -> Sequence[str]
     """What is encoded for a term that is a text."""
     if term.image is not None:
         return ()
-    if not term.text.strip():
+    if is_blank(term.text):
         raise UsageError("a search needs some text")
     return (queries_of(embedder, term.text) if rewrite else ()) or (term.text,)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent.errors import LibraryDamagedError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, queries_of
 from imagerag.agent.threads import in_thread
+from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import hybrid_search
@@ -149,7 +150,7 @@ class LibraryReader(LibraryImages):
             UsageError: the text is empty.
             LibraryDamagedError: the files cannot be read.
         """
-        if not text.strip():
+        if is_blank(text):
             raise UsageError("a search needs some text")
         if k < 1:
             return []
@@ -163,7 +164,7 @@ class LibraryReader(LibraryImages):
         self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
     ) -> Sequence[Sequence[Hit]]:
         """The results of `search` for each text; the texts are encoded together and searched in one query."""
-        if not all(text.strip() for text in texts):
+        if any(map(is_blank, texts)):
             raise UsageError("a search needs some text")
         if k < 1 or not texts:
             return [[] for _ in texts]

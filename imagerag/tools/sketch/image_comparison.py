@@ -63,7 +63,8 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         others = [n for n in range(len(before.things)) if n not in changed]
         there = await _still_there(embedder, now, before, others)
         missing = len(others) - there
-        more = len(now.things) - there - sum(edit.result is not None for edit in edits) - added
+        results = sum(_count(edit, len(before.things)) for edit in edits if edit.result is not None)
+        more = len(now.things) - there - results - added
         problems = [f"{missing} of {len(others)} other things changed or moved"] if missing else []
         problems += [f"{more} more than was asked for"] if more > 0 else []
         if not any(edit.background for edit in edits) and not _same_paper(now, before):
@@ -93,9 +94,19 @@ def on_white(cut: "Image.Image") -> bytes:
     return png(sheet.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
 
 
+def _count(edit: Edit, things: int) -> int:
+    """The number of things that an edit concerns in an image of so many."""
+    if edit.of_all:
+        return things
+    return int(things == 1) if edit.of_the_only else 1
+
+
 async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
     """Things of the original that an edit changes or removes."""
-    texts = phrases([edit.target for edit in edits if edit.target is not None])
+    nameless = [edit for edit in edits if edit.of_all or edit.of_the_only]
+    if any(_count(edit, len(before.things)) == len(before.things) for edit in nameless):
+        return set(range(len(before.things)))
+    texts = phrases([edit.target for edit in edits if edit.target is not None and edit not in nameless])
     if not texts or not before.things:
         return set()
     cosines = (await embedder.embed_texts(texts)) @ (await embedder.embed_images(before.things)).T

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.feedback import split_feedback
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.subject_segmentation import placed_cuts
-from imagerag.tools.sketch.edit_parser import Edit, read_edits
+from imagerag.tools.sketch.edit_parser import Edit, changed, read_edits
 from imagerag.tools.sketch.painting import (
     KNOWN_SHAPES,
     Spot,
@@ -27,6 +27,7 @@ from imagerag.tools.sketch.painting import (
 )
 from imagerag.tools.sketch.renderer import backdrop
 from imagerag.tools.sketch.style_transfer import StyleTransfer, after
+from imagerag.tools.sketch.text_parser import ParsedMention
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, SHAPES, Placed, Thing, scatter
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagerag.agent.images.crop_boxes import Box
-    from imagerag.tools.sketch.text_parser import ParsedMention
 
     Piece = tuple[Image.Image, Box]
     Place = tuple[float, float, float]
@@ -71,7 +71,8 @@ def repaint(
     spots: list[Spot] = []
     for edit in edits:
         rng, occupied = Random(f"{seed}/{prompt}"), [(spot.x, spot.y, spot.radius) for spot in spots]
-        spots += _carry_out(edit, pieces, occupied, canvas, rng, image, erase=not ground)
+        for one, piece in _located(edit, pieces):
+            spots += _carry_out(one, piece, pieces, occupied, canvas, rng, image, erase=not ground)
     if ground:
         for cut, box in pieces:
             canvas.paste(cut, box[:2], cut)
@@ -82,8 +83,28 @@ def repaint(
     return canvas
 
 
+def _located(edit: Edit, pieces: Sequence[Piece]) -> list[tuple[Edit, Piece | None]]:
+    """An edit with the thing that it changes; None for one that adds something. It changes nothing where its thing is
+    not there, or is not named and there are several."""
+    if edit.target is None:
+        return [(edit, None)]
+    if edit.of_all or edit.of_the_only:
+        found = pieces if edit.of_all or len(pieces) == 1 else ()
+        return [(_named(edit, piece[0]), piece) for piece in found]
+    piece = max(pieces, key=lambda piece: _likeness(piece[0], edit.target), default=None)
+    return [(edit, piece)] if piece else []
+
+
+def _named(edit: Edit, cut: Image.Image) -> Edit:
+    """An edit without the name of its thing as one of the thing that is seen."""
+    shape = max(SHAPES, key=lambda word: _overlap(cut, word))
+    seen = ParsedMention(shape=shape, colour=max(COLOURS, key=lambda word: share(cut, word)))
+    return changed(seen, edit.result) if edit.result else Edit(target=seen)
+
+
 def _carry_out(
     edit: Edit,
+    original: Piece | None,
     pieces: list[Piece],
     occupied: Sequence[Place],
     canvas: Image.Image,
@@ -92,16 +113,13 @@ def _carry_out(
     *,
     erase: bool,
 ) -> list[Spot]:
-    """Erase the things that an edit changes, also from `pieces`, and return what to paint where.
+    """Erase the thing that an edit changes, also from `pieces`, and return what to paint where.
 
     Args:
+        original: the thing; None if something is added.
         occupied: where earlier edits paint.
     """
-    original = None
-    if edit.target is not None:
-        original = max(pieces, key=lambda piece: _likeness(piece[0], edit.target), default=None)
-        if original is None:
-            return []
+    if original is not None:
         pieces.remove(original)
         if erase:
             _erase(canvas, image, original)

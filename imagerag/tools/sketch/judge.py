@@ -101,7 +101,8 @@ def _points(edits: Sequence[Edit], feedback: str) -> tuple[Requirement, ...]:
     """What there should be after a feedback; the words themselves where no change is understood."""
     if not edits and not read_edits(feedback):
         return (Requirement(text=feedback),)
-    return _after(edits)
+    unclear = (Requirement(text=feedback),) if any(edit.is_unclear for edit in edits) else ()
+    return (*unclear, *_after(edits))
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
@@ -130,6 +131,8 @@ def unchecked(requirement: Requirement) -> str:
     reading = parse(requirement.text)
     if wordless := checklists.unchecked(requirement):
         return wordless
+    if any(edit.of_the_only for edit in read_edits(requirement.text)):
+        return f"the sketch judge does not know which thing “{requirement.text}” means: name it"
     if reading.background or (reading.mentions and all(map(is_known, reading.mentions))):
         return ""
     words = [word for mention in reading.mentions for word in mention.unknown if not mention.shape]

@@ -69,7 +69,7 @@ _FORMS: Final[dict[str, tuple[str, ...]]] = {
     "ringed": ("rings", "concentric rings", "concentric"), "purple": ("lilac-coloured",), "solid": ("unpatterned",),
 }  # fmt: skip
 _NUMERALS: Final = {"two": 2, "three": 3, "2": 2, "3": 3}
-_NOUNS: Final = {"shape", "thing", "object", "something", "figure", "item", "one", "anything", "shapes", "things"}
+NOUNS: Final = {"shape", "thing", "object", "something", "figure", "item", "one", "anything", "shapes", "things"}
 _BREAKS: Final = {
     "and", "beside", "next", "near", "above", "below", "under", "over", "behind", "plus", "then", "also", "together",
     "alongside", "between",
@@ -183,7 +183,7 @@ class _Reader:
             if token in _BREAKS or token == "with":
                 return False
             spans = (" ".join(tokens[at : at + length]) for length in range(1, _LONGEST + 1))
-            if token in _NOUNS or any(_LEXICON.get(span, ("",))[0] == "shape" for span in spans):
+            if token in NOUNS or any(_LEXICON.get(span, ("",))[0] == "shape" for span in spans):
                 return True
         return False
 
@@ -219,7 +219,7 @@ class _Reader:
             self._article(token)
         elif token in _BREAKS:
             self._close()
-        elif token in _NOUNS:
+        elif token in NOUNS:
             if self.noun and token in ("something", "anything"):
                 self._close()
             self.noun = True

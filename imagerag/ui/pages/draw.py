@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import WEB, names_of
+from imagerag.agent.visible_text import is_blank
 from imagerag.graphs.configuration.settings import PRESETS
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.ui.draw_request import MOST_IMAGES, DrawRequest, client_of, run_options
@@ -57,7 +58,7 @@ async def start_run(request: Request) -> Response:
     """Start a run; the answer has its address."""
     body, state = await read_json(request, DrawRequest), state_of(request)
     rag, run_id = client_of(state, body), new_run_id()
-    if not body.prompt.strip():
+    if is_blank(body.prompt):
         raise UsageError("the prompt is empty: write what is to be drawn")
     events = rag.stream(body.prompt, run_id=run_id, **await run_options(state, body))
     return await begin(state, run_id, events, prompt=body.prompt)
@@ -67,7 +68,7 @@ async def start_run(request: Request) -> Response:
 async def estimate_run(request: Request) -> Response:
     """What the run of a form can cost, as a part of the page."""
     body, state = await read_json(request, DrawRequest), state_of(request)
-    written = bool(body.prompt.strip())
+    written = not is_blank(body.prompt)
     options = await run_options(state, body)
     estimate = await client_of(state, body).estimate(body.prompt if written else UNWRITTEN, **options)
     if not written:  # what is likely to go wrong depends on the prompt

@@ -10,17 +10,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.regular_files import read_regular
 from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.gallery import gallery_data
 from imagerag.evals.reports.tables import all_tables
-from imagerag.evals.reports.writer import read_summary, stored_images
+from imagerag.evals.reports.writer import PLOTS, read_summary, stored_images, stored_plots
 from imagerag.evals.result_record import lines_of, read_results
+from imagerag.files.access_policy import InputPolicy
 from imagerag.files.result_folders import find_folders, resolve_below
 from imagerag.ui.pages.batches import allowed_folders
 from imagerag.ui.pages.images import reduced_answer
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, state_of
+
+MAX_PLOT: Final = 10_000_000
+"""Bytes of a plot that is shown."""
+
+PLOT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""What the document of a plot may load where somebody opens it by itself: its own styles."""
 
 
 @as_answer
@@ -49,6 +57,24 @@ async def evaluation_image(request: Request) -> Response:
     return await reduced_answer(data, 384)
 
 
+@as_answer
+async def evaluation_plot(request: Request) -> Response:
+    """A plot that an evaluation stores, by the name of its file."""
+    query = request.query_params
+    folder = await asyncio.to_thread(resolve_below, allowed_folders(state_of(request)), query.get("folder", ""))
+    data = await asyncio.to_thread(_plot, folder, query.get("name", ""))
+    return Response(data, media_type="image/svg+xml", headers={"content-security-policy": PLOT_POLICY})
+
+
+def _plot(folder: Path, name: str) -> bytes:
+    if name not in stored_plots(folder):
+        raise BlobError(f"no plot {name[:64]!r}")
+    try:
+        return read_regular(InputPolicy.of([folder]).file(f"{PLOTS}/{name}"), longest=MAX_PLOT)
+    except (OSError, UsageError) as error:
+        raise BlobError(f"no plot {name[:64]!r} that can be shown") from error
+
+
 def _evaluations(roots: list[Path]) -> list[dict[str, Any]]:
     found = []
     for folder in find_folders(roots, SUMMARY):
@@ -69,7 +95,7 @@ def _evaluation(folder: Path) -> dict[str, Any]:
     images: dict[str, str] = {}
 
     def small(sha256: str) -> str:
-        images[sha256[:12]] = f"/evaluations/image?{urlencode({'folder': folder, 'sha256': sha256})}"
+        images[sha256[:12]] = _address("image", folder, sha256=sha256)
         return sha256[:12]
 
     summary = read_summary(folder)
@@ -78,7 +104,16 @@ def _evaluation(folder: Path) -> dict[str, Any]:
         tables = list(all_tables(summary, bold="{}"))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder / SUMMARY} is damaged: {type(error).__name__}: {error}") from error
-    return {"folder": folder, "tables": tables, "data": data, "images": images}
+    plots = [(name.removesuffix(".svg"), _address("plot", folder, name=name)) for name in stored_plots(folder)]
+    return {"folder": folder, "tables": tables, "plots": plots, "data": data, "images": images}
 
 
-ROUTES: Final = [Route("/evaluations", evaluations_page), Route("/evaluations/image", evaluation_image)]
+def _address(of: str, folder: Path, **query: str) -> str:
+    return f"/evaluations/{of}?{urlencode({'folder': folder, **query})}"
+
+
+ROUTES: Final = [
+    Route("/evaluations", evaluations_page),
+    Route("/evaluations/image", evaluation_image),
+    Route("/evaluations/plot", evaluation_plot),
+]

@@ -23,7 +23,7 @@ FOLDERS: Final = 500
 """Folders that are listed of one."""
 
 LONGEST: Final = 4_000
-"""Characters of a caption that is sent with an image."""
+"""Characters of the name of a file."""
 
 
 class UploadRequest(BaseModel):
@@ -71,7 +71,7 @@ async def take_upload(request: Request) -> Response:
     """Take one image, the body of the request; its name and its caption are in the query. Answers once there is room
     for the next. What cannot be read is noted by the task, and the others go on."""
     task = _uploads(request)
-    name, caption = (request.query_params.get(one, "")[:LONGEST] for one in ("name", "caption"))
+    name, caption = request.query_params.get("name", "")[:LONGEST], request.query_params.get("caption", "")
     try:
         data = await read_body(request, MAX_BYTES)
     except UsageError as error:

@@ -69,7 +69,9 @@ class ExportedFile:
 async def upkeep_page(request: Request) -> Response:
     """All that keeps a library in order."""
     try:
-        return page(request, "library_upkeep.html", **await library_values(request, disk=True))
+        values = await library_values(request, disk=True)
+        last_check = await state_of(request).rag.libraries.last_check(values["summary"].name)
+        return page(request, "library_upkeep.html", last_check=last_check, **values)
     except ImageRAGError as error:
         return page(request, "library_gone.html", status=404, message=str(error))
 

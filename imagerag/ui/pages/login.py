@@ -2,7 +2,6 @@
 
 import hmac
 from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,21 +9,17 @@ from starlette.routing import Route
 
 from imagerag.ui.guard import SESSION_COOKIE, session_value
 from imagerag.ui.rendering import page
-from imagerag.ui.requests import as_answer, read_body, state_of
-
-YEAR_S: Final = 365 * 24 * 3600
+from imagerag.ui.requests import YEAR_S, as_answer, own_address, read_form, state_of
 
 
 @as_answer
 async def login(request: Request) -> Response:
     """Ask for the token, or take it: from the form, or from `?token=` of the address that is printed at the start."""
     state = state_of(request)
-    after = request.query_params.get("next", "/")
-    after = after if after.startswith("/") and not after.startswith(("//", "/\\")) else "/"
+    after = own_address(request.query_params.get("next", "/"))
     shown = request.query_params.get("token", "")
     if request.method == "POST":
-        fields = parse_qs((await read_body(request, 10_000)).decode("utf-8", "replace"))
-        shown = fields.get("token", [""])[0]
+        shown = (await read_form(request)).get("token", "")
     if state.http.token is None:
         return RedirectResponse(after, 303)
     if not shown or not hmac.compare_digest(shown.encode(), state.http.token.encode()):

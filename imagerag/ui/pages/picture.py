@@ -12,6 +12,7 @@ from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.run_record import RunRecord
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.store.library.indexing.uploads import UploadedImage
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION
 from imagerag.ui.draw_request import Hash
 from imagerag.ui.estimates import estimate_part
 from imagerag.ui.image_bytes import image_bytes
@@ -33,7 +34,7 @@ class PictureRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sha256: Hash
-    caption: Annotated[str, Field(max_length=4000)] = ""
+    caption: Annotated[str, Field(max_length=MAX_CAPTION)] = ""
     library: Annotated[str, Field(min_length=1, max_length=200)]
 
 

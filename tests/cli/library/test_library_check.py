@@ -1,15 +1,17 @@
 """`library check`, the check of `index`, and the rates of thresholds in `info` and `stats`."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 
-from imagerag.cli.library.check import check_lines
+from imagerag.cli.library.check import check_lines, last_check_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED
 from imagerag.formatting.check_labels import KINDS, WAYS
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.check.last_check import LastCheck
 from imagerag.store.library.check.library_check import LibraryCheck, WayCheck
 from imagerag.store.library.check.rates import Share, ranked
 from imagerag.store.library.check.verdicts import CheckVerdict, LibraryFacts, advice_of, sentence_of
@@ -134,3 +136,25 @@ def test_rates_that_an_earlier_version_did_not_note_are_not_measured(imagerag: I
     assert "of nearly matching ones not measured" in told
     assert f"{NOT_MEASURED}: imagerag library calibrate sketch" in told
     assert " ".join(imagerag("library", "stats", "sketch").stdout.split()).count(NOT_MEASURED) == 2
+
+
+def test_info_and_stats_show_the_last_check(imagerag: Imagerag) -> None:
+    assert "checked" not in imagerag("library", "info", "sketch").stdout
+    assert document(imagerag("library", "stats", "sketch", "--json"))["last_check"] is None
+    imagerag("library", "check", "sketch", "--queries", "40")
+    for command in ("info", "stats"):
+        shown = imagerag("library", command, "sketch").stdout
+        assert "with 40 captions at most\n  text → image   " in shown
+        assert "before the last change" not in shown
+        last = document(imagerag("library", command, "sketch", "--json"))["last_check"]
+        assert (last["queries"], last["is_current"], last["check"]["library"]) == (40, True, "sketch")
+
+
+def test_a_check_before_the_last_change_is_marked() -> None:
+    check = LibraryCheck(library="a b", embedder="sketch", images=1, captions=0, ways=())
+    last = LastCheck(checked=datetime(2026, 3, 4, 5, 6, tzinfo=UTC), queries=200, is_current=False, check=check)
+    shown = " ".join(line.strip() for line in last_check_lines(last, "a b"))
+    assert shown == (
+        "checked 2026-03-04 05:06 UTC, with 200 captions at most, before the last change; again: "
+        "imagerag library check 'a b'"
+    )

@@ -160,3 +160,51 @@ async def test_what_is_added_covers_nothing_that_the_same_edit_paints(judge: Jud
     for seed in range(4):
         made = repaint("make the circle green; add a purple heart", before, [], seed=seed)
         assert len(placed_cuts(made)) == 3
+
+
+ALONE = Scene((Placed(Thing("circle", "red", "solid"), 0.4, 0.5, 0.25, 0, 0.06, 0.5),), "white")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        ("make it pink", "a pink circle"),
+        ("in pink, please", "a pink circle"),
+        ("turn it into a star", "a red star"),
+        ("the same but dotted", "a red dotted circle"),
+    ],
+)
+async def test_an_edit_without_a_name_changes_the_only_thing(judge: Judge, prompt: str, wanted: str) -> None:
+    original = png(draw(ALONE))
+    made = png(repaint(prompt, original, []))
+    assert len(placed_cuts(Image.open(io.BytesIO(made)))) == 1
+    for words in (prompt, wanted):
+        told = await judge.critique(
+            words, part(made), subjects=[part(original, "edit")],
+            requirements=[Requirement(text=KEPT, kind="kept", image=1)] if words == prompt else [],
+            mode="fused", variation=SamplingParams(),
+        )  # fmt: skip
+        assert told.verdict.aligned, told.verdict.checks
+
+
+async def test_an_edit_without_a_name_changes_all_things_or_none_of_several(judge: Judge) -> None:
+    assert png(repaint("make it pink", ORIGINAL, [])) == png(Image.open(io.BytesIO(ORIGINAL)))
+    made = png(repaint("make them pink", ORIGINAL, []))
+    assert (await verdict(judge, "make them pink", made)).checks[-1].met
+    assert len(placed_cuts(Image.open(io.BytesIO(made)))) == len(THINGS)
+    scene = with_feedback("a red striped circle, a blue solid star and a teal dotted hexagon", ["make them pink"])
+    told = await judge.critique(
+        scene, part(made), subjects=(), requirements=[Requirement(text="make them pink", kind="feedback")],
+        mode="fused", variation=SamplingParams(),
+    )  # fmt: skip
+    assert told.verdict.aligned, told.verdict.checks
+
+
+async def test_the_judge_says_that_it_does_not_know_which_thing_is_meant(judge: Judge) -> None:
+    told = await judge.critique(
+        with_feedback("a red circle and a blue star", ["make it pink"]), part(ORIGINAL), subjects=(),
+        requirements=[Requirement(text="make it pink", kind="feedback")], mode="fused", variation=SamplingParams(),
+    )  # fmt: skip
+    (check,) = [check for check in told.verdict.checks if check.requirement.kind == "feedback"]
+    assert not check.met
+    assert "does not know which thing “make it pink” means: name it" in check.evidence

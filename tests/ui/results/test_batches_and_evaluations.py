@@ -38,6 +38,10 @@ async def test_an_evaluation_is_shown_with_its_tables_and_its_gallery(browser_pa
     await expect(browser_page.locator(".tables")).to_contain_text("0.700")
     await expect(browser_page.locator("section.case h2").first).to_contain_text("<script>alert(1)</script>")
     await browser_page.wait_for_function("() => document.querySelector('.arms img').naturalWidth > 0")
+    plots = browser_page.get_by_role("region", name="Plots").get_by_role("img")
+    await expect(plots).to_have_count(1)
+    await plots.scroll_into_view_if_needed()
+    await browser_page.wait_for_function("() => document.querySelector('.plots img').naturalWidth > 0")
     await browser_page.get_by_label("Words").fill("nothing like it")
     await expect(browser_page.locator("#count")).to_have_text("0 of 2 cases")
     assert await violations(browser_page) == []
@@ -65,3 +69,25 @@ async def test_only_folders_below_the_roots_are_shown(results: Results, tmp_path
             answer = await client.get(f"/evaluations/image?{urlencode({'folder': folder, 'sha256': sha256})}")
             assert answer.status_code == 404
     link.unlink()
+
+
+async def test_only_the_plots_of_an_evaluation_are_shown_and_they_run_nothing(results: Results, tmp_path: Path) -> None:
+    folder = results.roots / "deep" / "evaluation"
+    (tmp_path / "secret.svg").write_text("<svg/>")
+    others = [folder / "plots" / name for name in ("linked.svg", "folder.svg", "text.txt")]
+    others[0].symlink_to(tmp_path / "secret.svg")
+    others[1].mkdir()
+    others[2].write_text("no plot")
+    async with httpx.AsyncClient(base_url=results.address) as client:
+        plot = await client.get(f"/evaluations/plot?{urlencode({'folder': folder, 'name': 'cost-score.svg'})}")
+        assert (plot.status_code, plot.headers["content-type"]) == (200, "image/svg+xml")
+        assert plot.headers["content-security-policy"].endswith("sandbox")
+        assert "script-src" not in plot.headers["content-security-policy"]
+        for name in ("../summary.json", "linked.svg", "folder.svg", "text.txt", "nothing.svg", "", "a\0.svg"):
+            answer = await client.get(f"/evaluations/plot?{urlencode({'folder': folder, 'name': name})}")
+            assert answer.status_code == 404, name
+        outside = await client.get(f"/evaluations/plot?{urlencode({'folder': tmp_path, 'name': 'secret.svg'})}")
+        assert outside.status_code == 400
+    others[0].unlink()
+    others[1].rmdir()
+    others[2].unlink()

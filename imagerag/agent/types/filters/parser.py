@@ -22,6 +22,7 @@ from imagerag.agent.types.filters.conditions import (
     negation,
 )
 from imagerag.agent.types.filters.literals import inner_star
+from imagerag.agent.visible_text import is_blank
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -91,7 +92,7 @@ def parse(text: str) -> Condition:
 
     if len(text) > LONGEST:
         raise FilterError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
-    if not text.strip():
+    if is_blank(text):
         raise FilterError("the filter is empty: write KEY=VALUE, for instance licence=CC0-1.0")
     try:
         tree: Any = _parser().parse(text)

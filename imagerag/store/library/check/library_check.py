@@ -23,7 +23,7 @@ from imagerag.store.library.check.ways import (
 )
 from imagerag.store.library.library import Library
 from imagerag.store.library.threshold_update import content_at, language_of
-from imagerag.store.library.thresholds.content import captioned
+from imagerag.store.library.thresholds.content import captioned, content_hash
 
 WAYS: Final[tuple[MeasuredWay, ...]] = (TextToImage(), TextToCaption(), Hybrid(), ImageToImage())
 """All ways, in the order of reports."""
@@ -69,6 +69,7 @@ class LibraryCheck(FrozenModel):
         images: number of images; `captions`: of those with a caption.
         language: of the captions, a BCP 47 tag; "" where it does not show.
         ways: one entry for each way to search it.
+        measured_on: what the library held (`content.content_hash`).
     """
 
     library: str
@@ -77,6 +78,7 @@ class LibraryCheck(FrozenModel):
     captions: int
     language: str = ""
     ways: tuple[WayCheck, ...]
+    measured_on: str = ""
 
 
 async def check_library(library: Library, size: CheckSize, *, better_embedder: str = "") -> LibraryCheck:
@@ -108,6 +110,7 @@ async def check_library(library: Library, size: CheckSize, *, better_embedder: s
         captions=(await in_thread(captioned, content.columns)).num_rows,
         language=facts.language,
         ways=tuple(_way_check(name, measurement, facts) for name, measurement in measured if measurement is not None),
+        measured_on=await in_thread(content_hash, content.columns, content.with_regions),
     )
 
 

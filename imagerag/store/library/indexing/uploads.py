@@ -10,6 +10,7 @@ from typing import Final
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import allow_again, settle
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION
 from imagerag.store.library.schema import FileEntry, ImageRecord
 from imagerag.store.text_files import clean
 
@@ -63,10 +64,21 @@ async def add_uploads(
         BackendError: the encoder failed.
         StorageError: the disk is full, or cannot be written.
     """
-    uploads, changed = await _index(library, images, progress) if images else (Uploads(), 0)
+    too_long = [(image.name, reason) for image in images if (reason := _too_long(image))]
+    fitting = [image for image in images if not _too_long(image)]
+    uploads, changed = await _index(library, fitting, progress) if fitting else (Uploads(), 0)
+    uploads.skipped += too_long
     if settled:
         await settle(library, changed=changed)
     return uploads
+
+
+def _too_long(image: UploadedImage) -> str:
+    """The reason why an image is not taken; empty where its caption is short enough."""
+    number = len(image.caption)
+    return (
+        f"its caption has {number:,} characters, and at most {MAX_CAPTION:,} are kept" if number > MAX_CAPTION else ""
+    )
 
 
 async def _index(

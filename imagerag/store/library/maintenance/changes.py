@@ -10,9 +10,16 @@ from imagerag.agent.types import Scalar
 from imagerag.store.library.description_columns import cleared_description
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection
-from imagerag.store.library.metadata.field_names import TAKEN, typed_field
+from imagerag.store.library.metadata.field_names import TAKEN, fields_of, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
-from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
+from imagerag.store.library.metadata.metadata_values import (
+    MAX_CAPTION,
+    MAX_KEYS,
+    MAX_VALUE,
+    POSITION,
+    degrees_of,
+    time_of,
+)
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
 from imagerag.store.text_files import clean
 
@@ -45,7 +52,7 @@ class ImageChanges:
         unset: fields and metadata keys to remove.
 
     Raises:
-        UsageError: an invalid date or coordinate.
+        UsageError: an invalid date or coordinate, or a text that is longer than what is kept.
     """
 
     title: str | None = None
@@ -59,6 +66,7 @@ class ImageChanges:
     unset: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        _check_lengths(self)
         object.__setattr__(self, "set", _checked(self.set))
 
     @property
@@ -80,6 +88,33 @@ class ImageChanges:
         for key in self.unset:
             metadata.pop(key, None)
         return replace(row, **{**texts, **emptied}, tags=remaining, metadata=metadata)
+
+
+def _check_lengths(changes: ImageChanges) -> None:
+    """Check that no text is longer than what sidecars and manifests may have.
+
+    Raises:
+        UsageError: one is, or there are too many tags or values.
+    """
+    for name in TEXTS:
+        check_length(name, getattr(changes, name, None), MAX_CAPTION)
+    for tag in changes.add_tags:
+        check_length("a tag", tag, MAX_VALUE)
+    for key, value in changes.set.items():
+        check_length("the name of a field", key, MAX_VALUE)
+        check_length(key, value, MAX_CAPTION if fields_of({key: value}).get(key) in TEXTS else MAX_VALUE)
+    if (most := max(len(changes.add_tags), len(changes.set))) > MAX_KEYS:
+        raise UsageError(f"{most:,} tags or fields at once are too many: an image has at most {MAX_KEYS} of each")
+
+
+def check_length(name: str, value: Scalar, most: int) -> None:
+    """Check the length of a text of an image.
+
+    Raises:
+        UsageError: it has more than `most` characters.
+    """
+    if isinstance(value, str) and len(value) > most:
+        raise UsageError(f"{name}: it has {len(value):,} characters, and at most {most:,} are kept")
 
 
 def _checked(values: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -11,6 +11,9 @@ import pytest
 from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import write_buffer
+from imagerag.store.library.check.last_check import last_check_of, store_check
+from imagerag.store.library.check.library_check import check_library
+from imagerag.store.library.check.ways import CheckSize
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import other_metadata_of
@@ -81,6 +84,21 @@ async def test_searches_use_the_new_encoder_after_the_switch(filled: Library, ho
     assert done.before.recall.captions == done.after.recall.captions > 0
     assert done.after.recall.recall_at_1 == 1
     assert not done.is_worse
+
+
+async def test_the_last_check_stays_with_the_vectors_that_it_was_measured_on(filled: Library, home: DataDir) -> None:
+    check = await check_library(filled, CheckSize.of(16))
+    await store_check(filled.table, check, 16)
+    await migrate(filled, Wider())
+    last = last_check_of(filled.table.lance)
+    assert last is not None
+    assert (last.check, last.is_current) == (check, True)
+    await switch_encoder(filled, Wider())
+    migrated = await reopened(home, Wider())
+    assert last_check_of(migrated.table.lance) is None
+    await migrate(migrated, ColourEmbedder())
+    await switch_encoder(migrated, ColourEmbedder())
+    assert last_check_of((await reopened(home, ColourEmbedder())).table.lance) == last
 
 
 @pytest.mark.parametrize("encoder", [Wider(), Blind()])

@@ -284,3 +284,37 @@ async def test_a_half_written_note_is_a_stray(library: Library, folder: Path) ->
     await library.optimize()
     assert not left.exists()
     assert await library.count() == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        *(({name: "x" * 20_001}, f"{name}: it has 20,001 characters, and at most 20,000 are kept")
+          for name in ("title", "caption", "licence", "author", "source")),
+        ({"add_tags": ["x" * 2_001]}, "a tag: it has 2,001 characters, and at most 2,000 are kept"),
+        ({"add_tags": [f"tag {at}" for at in range(101)]}, "101 tags or fields at once are too many"),
+        ({"set": {"mood": "x" * 2_001}}, "mood: it has 2,001 characters, and at most 2,000 are kept"),
+        ({"set": {"x" * 2_001: 1}}, "the name of a field: it has 2,001"),
+        ({"set": {f"key{at}": at for at in range(101)}}, "101 tags or fields at once"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_longer_than_what_is_kept_is_refused_by_its_name(changes: Any, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        ImageChanges(**changes)
+
+
+def test_a_text_that_is_as_long_as_what_is_kept_is_kept() -> None:
+    row = ImageRecord(image=ImageRef(sha256="0" * 64, media_type="image/png", width=1, height=1))
+    changes = ImageChanges(
+        caption="x" * 20_000, add_tags=["x" * 2_000], set={"mood": "x" * 2_000, "camera": "y" * 20_000}
+    )
+    now = changes.applied_to(row)
+    assert (len(now.caption), len(now.tags[0]), len(str(now.metadata["mood"])), len(now.camera)) == (
+        20_000, 2_000, 2_000, 20_000,
+    )  # fmt: skip
+
+
+def test_texts_of_which_nothing_is_seen_are_none() -> None:
+    row = ImageRecord(image=ImageRef(sha256="0" * 64, media_type="image/png", width=1, height=1))
+    now = ImageChanges(caption="\u200b", title="\ufeff ", add_tags=["\u00ad", "red"]).applied_to(row)
+    assert (now.caption, now.title, now.tags) == ("", "", ("red",))

@@ -43,6 +43,28 @@ def test_a_change_of_a_photograph_is_read(
         ("a red circle", ["remove the circle"], [], [["no circle"]]),
         ("make the star red", ["make the star blue"], [], [["a blue star"]]),
         ("a red circle", ["more dramatic"], ["a red circle"], [["a more dramatic"]]),
+        ("a red circle", ["make it pink"], [], [["a pink circle"]]),
+        ("a red circle", ["please make it pink and striped."], [], [["a pink striped circle"]]),
+        ("a red circle", ["it should be pink"], [], [["a pink circle"]]),
+        ("a red circle", ["in pink, please"], [], [["a pink circle"]]),
+        ("a red circle", ["the same but dotted"], [], [["a red dotted circle"]]),
+        ("a red zorple", ["make it pink"], [], [["a pink zorple"]]),
+        ("a red circle", ["make it pink", "make it blue"], [], [[], ["a blue circle"]]),
+        ("a red circle", ["turn it into a star"], [], [["a red star"]]),
+        (
+            "a red circle on a mint background",
+            ["make it pink on a sky background"],
+            [],
+            [["a pink circle", "a sky background"]],
+        ),
+        ("a red circle", ["remove it"], [], [["no red circle"]]),
+        ("a red circle and a blue star", ["make them pink"], [], [["a pink circle", "a pink star"]]),
+        ("two red circles", ["make all of them pink"], [], [["a pink circle"]]),
+        ("a red circle and a star", ["make it pink"], ["a red circle", "a star"], [["make it pink"]]),
+        ("a red circle", ["add a star", "make it pink"], ["a red circle"], [["a star"], ["make it pink"]]),
+        ("a red circle", ["remove the circle", "add a star", "make it pink"], [], [["no circle"], [], ["a pink star"]]),
+        ("a red circle", ["a pink thing"], ["a red circle"], [["a pink thing"]]),
+        ("make the star red", ["make it blue"], [], [["a blue star"]]),
     ],
 )
 def test_a_change_of_a_sketch_is_read(
@@ -56,6 +78,8 @@ def test_a_change_of_a_sketch_is_read(
 def test_a_sketch_that_is_drawn_anew_is_what_was_changed() -> None:
     drawn = after_feedback("a red circle and a star on a mint background", ["make the circle blue", "add a heart"])
     assert drawn == "a star, a blue circle, a heart on a mint background"
+    assert after_feedback("a red circle and a star", ["make it pink"]) == "a red circle, a star"
+    assert after_feedback("a red circle and a star", ["make them pink"]) == "a pink circle, a pink star"
 
 
 async def test_feedback_is_judged_beside_what_is_left_of_the_prompt() -> None:
