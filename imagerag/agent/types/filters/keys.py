@@ -1,7 +1,6 @@
 """The keys that filters know without a library, and whether a filter can be asked of what a library holds."""
 
 from collections.abc import Callable, Collection, Mapping
-from textwrap import fill
 from typing import Final
 
 from imagerag.agent.errors import FilterError
@@ -76,13 +75,11 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         key_kinds = kinds(key)
         if not key_kinds:
-            message = OPTIONAL.get(key) or _unknown(key, keys)
-            raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
+            raise FilterError(OPTIONAL.get(key) or _unknown(key, keys))
         problems = [_problem(leaf, value, key_kinds) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)
-            message = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
-            raise FilterError(fill(message, 78, subsequent_indent="  "))
+            raise FilterError(f"filter: {problem}" + (f"; {key} is {values}" if values else ""))
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:
