@@ -21,8 +21,10 @@ def test_of_two_developed_files_the_jpeg_counts_and_two_raws_share_it() -> None:
 
 
 async def test_a_damaged_jpeg_names_the_raw_that_is_left_out_with_it(tmp_path: Path, library: Library) -> None:
-    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
-    (tmp_path / "x.nef").write_bytes(b"II*\0")
-    [(path, reason)] = (await index([tmp_path], library)).skipped
-    assert path == str(tmp_path / "x.jpg")
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "x.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    (folder / "x.nef").write_bytes(b"II*\0")
+    [(path, reason)] = (await index([folder], library)).skipped
+    assert path == str(folder / "x.jpg")
     assert reason.endswith("; x.nef is left out with it: delete the one that is damaged")
