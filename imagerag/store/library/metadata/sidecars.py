@@ -158,8 +158,10 @@ def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
         yield image + suffix
     if not takeout:
         return
-    for name in dict.fromkeys((image, _EDITED.sub("", unicodedata.normalize("NFC", image)))):
-        yield from _takeout(name)
+    yield from _takeout(image)
+    if (unedited := _EDITED.sub("", composed := unicodedata.normalize("NFC", image))) != composed:
+        yield f"{unedited}.json"
+        yield from _takeout(unedited)
 
 
 def _takeout(image: str) -> Iterator[str]:
@@ -169,7 +171,9 @@ def _takeout(image: str) -> Iterator[str]:
     if numbered:
         forms.append((numbered["stem"] + numbered["suffix"], numbered["number"]))
     for name, number in forms:
-        for length in range(len(_TAKEOUT), -1, -1):
+        if number:
+            yield f"{name}{number}.json"
+        for length in range(len(_TAKEOUT), 0, -1):
             yield f"{name}{_TAKEOUT[:length]}{number}.json"
         if len(name) > _TAKEOUT_LONGEST:
             yield f"{name[:_TAKEOUT_LONGEST]}{number}.json"
