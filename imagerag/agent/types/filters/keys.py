@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, key_as_typed, leaves
 from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
 from imagerag.formatting.interface_terms import PATH, SPEC, python_call
 from imagerag.formatting.messages import unknown
@@ -83,7 +83,7 @@ def check_condition(
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:
-    names = [_WRITTEN.get(one, one) for one in keys]
+    names = [_WRITTEN.get(one) or key_as_typed(f"{METADATA}{one}" if one in ALIASES else one) for one in keys]
     first_names = sorted(names)[:_LISTED]
     more = f"and {len(names) - len(first_names)} more" if len(names) > len(first_names) else ""
     guess_from = [*first_names, *(one for one in names if one not in first_names)]
