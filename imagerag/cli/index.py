@@ -12,14 +12,12 @@ from imagerag.cli import Globals
 from imagerag.cli.index_descriptions import description_lines, descriptions_document, estimate_text
 from imagerag.cli.library.check import verdict_lines
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
-from imagerag.cli.skipped_files import example_lines, skipped_lines
+from imagerag.cli.skipped_files import column_lines, example_lines, skipped_lines
 from imagerag.cli.terminal.output import (
     accent,
     bold,
-    columns,
     count,
     dim,
-    hanging,
     say,
     say_all,
     say_json,
@@ -280,12 +278,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if report.dry_run:
         return [*lines, *example_lines(report), *skipped_lines(report.skipped), *description_lines(report)]
     lines += [*skipped_lines(report.skipped), *skipped_lines(report.notes)]
-    if report.columns:
-        columns_text = ", ".join(
-            name if name == field else f"{name} → {field}" for name, field in report.columns.items()
-        )
-        first, *rest = hanging(columns_text, max(40, columns() - 14), indent=0)
-        lines += [f"  {dim('columns')}    {first}", *(f"{' ' * 13}{line}" for line in rest)]
+    lines += column_lines(report.columns)
     if report.manifest_captions is not None:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")
     if report.seen > len(report.skipped):

@@ -19,7 +19,7 @@ from imagerag.cli.options import (
 )
 from imagerag.cli.output_files import apart, overwrite_option, page_of, sheet_of
 from imagerag.cli.search_results import result_lines, term_lines
-from imagerag.cli.terminal.output import dim, say, say_all, say_json, warning_lines
+from imagerag.cli.terminal.output import columns, dim, hanging, say, say_all, say_json, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.client.search_document import document, threshold_of
 from imagerag.formatting.messages import searched_with
@@ -114,7 +114,8 @@ def search_command(
         say_all([dim(searched_with(results.searched_with))] if results.searched_with else [])
         say_all([*term_lines(results), *result_lines(results)])
         if not results.results:
-            say(f"  nothing: {results.no_match or 'the library is empty, or the filters leave nothing'}")
+            why = results.no_match or "the library is empty, or the filters leave nothing"
+            say_all(hanging(f"nothing: {why}", columns() - 2, indent=2, head="  "))
         for name, file in (("sheet", sheet), ("page", html)):
             if file is not None:
                 say(f"  {dim(name)}  {file}")

@@ -1,6 +1,6 @@
-"""Text lists of skipped files with reasons, and of the examples of a dry run."""
+"""Text lists of skipped files with reasons, of the columns of manifests, and of the examples of a dry run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.formats import READ
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""
+
+_COLUMNS: Final = 40
+"""Columns of metadata that people see listed."""
 
 _KINDS: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
 """Kinds of which a dry run names examples."""
@@ -44,6 +47,22 @@ def _one(path: str, reason: str) -> list[str]:
     if width(head) + width(beside) + 4 <= columns():
         return [f"  {head}  {dim(beside)}"]
     return [f"  {head}", *(f"    {dim(part)}" for part in hanging(reason, columns() - 4, indent=2))]
+
+
+def column_lines(uses: Mapping[str, str]) -> list[str]:
+    """What the columns of manifests were read as; of those that are metadata, the first ones."""
+    metadata = [name for name, field in uses.items() if field == "metadata"]
+    left_out = set(metadata[_COLUMNS:])
+    texts = [
+        name if name == field else f"{name or '(empty)'} → {field}"
+        for name, field in uses.items()
+        if name not in left_out
+    ]
+    if not texts:
+        return []
+    texts += [f"and {len(left_out):,} more → metadata"] if left_out else []
+    first, *rest = hanging(", ".join(texts), max(40, columns() - 14), indent=0)
+    return [f"  {dim('columns')}    {first}", *(f"{' ' * 13}{line}" for line in rest)]
 
 
 def example_lines(report: "IndexReport") -> list[str]:

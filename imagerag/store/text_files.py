@@ -51,6 +51,19 @@ def open_text(file: Path, newline: str = "\n") -> TextIO:
     return io.StringIO(read_text(file, longest=None), newline=newline)
 
 
+def is_windows_1252(file: Path) -> bool:
+    """Whether `read_text` takes a file for Windows-1252, which any text of an unknown encoding could be.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if _is_utf_8(file):
+        return False
+    with open_regular(file) as stream:
+        beginning = stream.read(4096)
+    return not beginning.count(0) and not any(beginning.startswith(mark) for mark, _ in _MARKS)
+
+
 def decoded(data: bytes) -> str:
     """Decode text by its byte order mark, else as UTF-8, else as UTF-16 or UTF-32 without a mark, else as Windows-1252.
 

@@ -50,6 +50,13 @@ def test_every_column_is_shown_in_lines_that_fit(monkeypatch: pytest.MonkeyPatch
     assert "column 29 → metadata" in " ".join(" ".join(lines).split())
 
 
+def test_of_very_many_columns_the_first_are_shown_and_every_field() -> None:
+    named = {f"column {number}": "metadata" for number in range(300)} | {"text": "caption"}
+    lines = list(map(click.unstyle, report_lines(IndexReport(columns=named), "mine", None)))
+    end = "column 39 → metadata, text → caption, and 260 more → metadata next"
+    assert end in " ".join(" ".join(lines).split())
+
+
 def test_a_dry_run_says_what_the_run_says(imagerag: Imagerag, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

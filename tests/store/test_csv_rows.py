@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -108,3 +109,39 @@ def test_numbers_with_a_decimal_comma_are_told(tmp_path: Path) -> None:
     read = read_manifest(tmp_path / "m.csv")
     assert [what for what, _ in read.notes] == ["m.csv, column Preis"]
     assert read.notes[0][1] == "12,50 is text, which Preis<13 passes over: write numbers as 12.50"
+
+
+def test_values_that_are_left_out_or_read_as_text_are_told_by_column(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    row = {"path": "a.png", "caption": "x" * 20_001, "note": "y" * 2_001, "taken": "31.05.2024", "lat": "48 8 N"}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row | {f"key {at}": at for at in range(101)}))
+    assert dict(read_manifest(tmp_path / "m.jsonl").notes) == {
+        "m.jsonl": "a row has 104 values of metadata: the first 100 are kept",
+        "m.jsonl, column caption": "a value has 20,001 characters and is left out: shorten it to 20,000",
+        "m.jsonl, column note": "a value has 2,001 characters and is left out: shorten it to 2,000",
+        "m.jsonl, column taken": "31.05.2024 is no date that is read: write it as 2024-05-31, or 2024-05-31 12:30:00",
+        "m.jsonl, column lat": "48 8 N is no latitude: write it in degrees, as 48.137",
+    }
+
+
+@pytest.mark.parametrize(
+    ("encoding", "notes"), [("utf-8", 0), ("utf-8-sig", 0), ("utf-16", 0), ("utf-16-le", 0), ("cp1252", 1)]
+)
+def test_an_encoding_that_is_a_guess_is_told(tmp_path: Path, encoding: str, notes: int) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "m.csv").write_text("path,caption\na.png,café\n", encoding=encoding)
+    read = read_manifest(tmp_path / "m.csv")
+    assert [entry.caption for entry in read.entries.values()] == ["café"]
+    assert ["Windows-1252" in why for _, why in read.notes] == [True] * notes
+
+
+@pytest.mark.parametrize("text", ["5", "null", '"a.png"', "true"])
+def test_json_that_describes_no_image_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.json").write_text(text)
+    assert read_manifest(tmp_path / "m.json").problems == [("m.json, line 1", "not a JSON object")]
+
+
+def test_a_manifest_without_a_path_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("name,price\nlamp,3\n")
+    with pytest.raises(UsageError, match=r"^the manifest \S+m\.csv has no column that names the images"):
+        read_manifest(tmp_path / "m.csv")

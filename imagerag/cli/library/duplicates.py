@@ -59,9 +59,12 @@ def dedupe_command(
     others = [one.id for group in duplicates.groups for one in group.others]
     if not as_json:
         say_all(duplicate_lines(name, duplicates))
+    options = "" if threshold is None else f" --threshold {threshold}"
+    options += "" if keep == "largest" else f" --keep {keep}"
+    command = f"imagerag library dedupe {name}{options} --remove"
     if remove and others:
         question = f"remove {count(len(others), 'image')} from library {name}, and keep the others?"
-        confirm(question, f"imagerag library dedupe {name} --remove --yes", yes=yes, as_json=as_json)
+        confirm(question, f"{command} --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.remove(*others))
     if as_json:
         from imagerag.schemas.libraries import DuplicatesDocument
@@ -71,7 +74,7 @@ def dedupe_command(
     elif remove:
         say_all([f"library {bold(name)}: {count(len(others), 'image')} removed; the files stay"])
     elif others:
-        say_all([f"keep the first of each: imagerag library dedupe {name} --remove"])
+        say_all([f"keep the first of each: {command}"])
     return 0
 
 
@@ -87,7 +90,8 @@ def duplicate_lines(name: str, duplicates: "Duplicates") -> list[str]:
     if not duplicates.exact:
         lines.append(dim("compared with those near them; about 1 in 200 pairs at the threshold may be missed"))
     for group in duplicates.groups[:SHOWN]:
-        lines += table([_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)], cut=3)
+        rows = [_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)]
+        lines += table(rows, cut=3, paths={3})
     if len(duplicates.groups) > SHOWN:
         lines.append(f"  and {len(duplicates.groups) - SHOWN:,} groups more: --json lists them")
     if duplicates.copies:

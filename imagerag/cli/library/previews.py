@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.cli.terminal.output import bold, dim, say_all, short, table
+from imagerag.cli.terminal.output import bold, dim, say_all, short, table, tail
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.text import clean, image_name
 
@@ -43,7 +43,7 @@ async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
     lines = [
         bold(image_name(row.title, row.id)),
         clean(short(row.caption_or_description, 60)),
-        dim(short(image_path(row), 60)),
+        dim(tail(image_path(row), 60)),
         row.id[:12],
     ]
     try:
@@ -67,7 +67,7 @@ def example_lines(rows: "Sequence[ImageRecord]", total: int) -> list[str]:
         ]
         for row in rows[:SHOWN]
     ]
-    return [*table(cells, cut=3), *_more(total)] if rows else []
+    return [*table(cells, cut=(2, 3), paths={3}), *_more(total)] if rows else []
 
 
 def _more(total: int) -> list[str]:

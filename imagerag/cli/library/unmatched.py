@@ -35,7 +35,7 @@ def unmatched_command(globals_: Globals, /, name: str, runs: int, as_json: bool)
         say_json(UnmatchedDocument(library=name, concepts=concepts).as_json())
         return 0
     if not concepts:
-        say(f"library {bold(name)}: runs found something for all that they searched it for")
+        say(f"library {bold(name)}: its newest runs name no concept without an image")
         return 0
     say_all([f"library {bold(name)}: {count(len(concepts), 'concept')} without an image", *_lines(concepts)])
     say(f"add an image of each: imagerag library add {name} FILE --caption TEXT")

@@ -162,6 +162,7 @@ def table(
     right: Collection[int] = (),
     indent: int = 2,
     cut: int | Sequence[int] = (),
+    paths: Collection[int] = (),
     whole: Collection[int] = (),
     fold: int | None = None,
 ) -> list[str]:
@@ -171,6 +172,7 @@ def table(
         right: columns that are aligned to the right.
         cut: columns whose cells are truncated to the remaining width, so that a row stays on one line: the first of
             them, and the next ones as far as that is not enough.
+        paths: columns of plain paths, of which the end is shown where they are truncated.
         whole: columns in which no word is split, such as paths and commands; other cells are folded if necessary.
         fold: the only column that is folded.
     """
@@ -184,7 +186,7 @@ def table(
     for at in [cut] if isinstance(cut, int) else cut:
         if at in widest and sum(widest.values()) > room:
             least = max(LEAST, room - sum(widest.values()) + widest[at])
-            cells[at] = [_cut(cell, least) for cell in cells[at]]
+            cells[at] = [(tail if at in paths else _cut)(cell, least) for cell in cells[at]]
             widths[at], widest[at] = [width(cell) for cell in cells[at]], min(least, widest[at])
     if sum(widest.values()) > room:
         from imagerag.cli.terminal.folded_table import (

@@ -117,6 +117,16 @@ def test_a_filter_that_leaves_nothing_is_explained_as_by_a_search(
     assert f"nothing: {why}" in " ".join(told.split())
 
 
+@pytest.mark.parametrize("options", [("--threshold", "0.5"), ("--threshold", "0.5", "--keep", "first")])
+def test_what_to_type_to_remove_duplicates_has_the_options_that_found_them(
+    imagerag: Imagerag, mine: str, options: tuple[str, ...]
+) -> None:
+    command = f"imagerag library dedupe mine {' '.join(options)} --remove"
+    assert imagerag("library", "dedupe", "mine", *options).stdout.splitlines()[-1].endswith(command)
+    refused = imagerag("library", "dedupe", "mine", *options, "--remove")
+    assert f"{command} --yes" in one_line(refused)
+
+
 def test_whole_libraries_are_counted_checked_written_and_renamed(imagerag: Imagerag, mine: str, tmp_path: Path) -> None:
     stats = document(imagerag("library", "stats", "mine", "--json"))
     assert (stats["schema"], stats["statistics"]["images"]) == ("imagerag.library-stats/1", 12)

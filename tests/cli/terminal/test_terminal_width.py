@@ -20,6 +20,13 @@ def test_a_table_that_fits_is_aligned_as_it_is() -> None:
     assert table([["a", "1"], ["bcd", "22"]], right={1}) == ["  a     1", "  bcd  22"]
 
 
+def test_a_path_that_is_cut_ends_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert table([["id", "/a/long/way/to/the/folder/of/shoes.png", "9x9"]], cut=1, paths={1}) == [
+        "  id  …y/to/the/folder/of/shoes.png  9x9"
+    ]
+
+
 def test_a_wide_table_is_folded_between_words_in_its_styles() -> None:
     lines = table([[accent("name"), dim(LONG), "CC-BY-4.0"], ["other", LONG[:20], "CC0"]])
     assert all(width(line) <= 80 for line in lines)

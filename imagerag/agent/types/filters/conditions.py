@@ -27,7 +27,7 @@ class Comparison(FrozenModel):
     values: tuple[str, ...] = Field(min_length=1)
 
     def __str__(self) -> str:
-        key, values = _quoted(self.key, _BARE_KEY), [as_typed(value) for value in self.values]
+        key, values = key_as_typed(self.key), [as_typed(value) for value in self.values]
         return f"{key}{self.op}{values[0]}" if len(values) == 1 else f"{key} in ({', '.join(values)})"
 
 
@@ -37,7 +37,7 @@ class Has(FrozenModel):
     has: str
 
     def __str__(self) -> str:
-        return f"has {_quoted(self.has, _BARE_KEY)}"
+        return f"has {key_as_typed(self.has)}"
 
 
 class Not(FrozenModel):
@@ -107,6 +107,11 @@ def as_typed(value: str) -> str:
 def _inside(condition: Condition, *kinds: type[FrozenModel]) -> str:
     """A part of another condition, in parentheses where it is of a kind that would be read otherwise."""
     return f"({condition})" if isinstance(condition, kinds) else str(condition)
+
+
+def key_as_typed(key: str) -> str:
+    """A key as it is written in a filter: in quotes where it needs them."""
+    return _quoted(key, _BARE_KEY)
 
 
 def _quoted(text: str, bare: re.Pattern[str]) -> str:

@@ -1,11 +1,10 @@
 """The keys that filters know without a library, and whether a filter can be asked of what a library holds."""
 
 from collections.abc import Callable, Collection, Mapping
-from textwrap import fill
 from typing import Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, key_as_typed, leaves
 from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
 from imagerag.formatting.interface_terms import PATH, SPEC, python_call
 from imagerag.formatting.messages import unknown
@@ -76,17 +75,15 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         key_kinds = kinds(key)
         if not key_kinds:
-            message = OPTIONAL.get(key) or _unknown(key, keys)
-            raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
+            raise FilterError(OPTIONAL.get(key) or _unknown(key, keys))
         problems = [_problem(leaf, value, key_kinds) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)
-            message = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
-            raise FilterError(fill(message, 78, subsequent_indent="  "))
+            raise FilterError(f"filter: {problem}" + (f"; {key} is {values}" if values else ""))
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:
-    names = [_WRITTEN.get(one, one) for one in keys]
+    names = [_WRITTEN.get(one) or key_as_typed(f"{METADATA}{one}" if one in ALIASES else one) for one in keys]
     first_names = sorted(names)[:_LISTED]
     more = f"and {len(names) - len(first_names)} more" if len(names) > len(first_names) else ""
     guess_from = [*first_names, *(one for one in names if one not in first_names)]

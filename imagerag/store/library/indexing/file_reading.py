@@ -102,7 +102,7 @@ def read_file(
         try:
             entry, data = scan.read(path)
         except ValueError as error:
-            return str(error)
+            return _with_raw(str(error), path, scan)
         digest = sha256(data).hexdigest()
         decoded = None
         if digest not in known_files.ids:
@@ -127,11 +127,17 @@ def read_file(
             exported=exported,
         )
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        return _with_raw(f"cannot be read: {error.strerror or error}", path, scan)
     except UsageError as error:
-        return (None if path in scan.members else manifest_hint(path)) or str(error)
+        return (None if path in scan.members else manifest_hint(path)) or _with_raw(str(error), path, scan)
     except Exception as error:  # an error in one file must not stop the reading of others
         return f"cannot be read: {type(error).__name__}: {error}"
+
+
+def _with_raw(reason: str, path: Path, scan: Scan) -> str:
+    """The reason, and the RAW that is one image with the file, as neither of the two is indexed."""
+    raw = scan.raws.get(path)
+    return f"{reason}; {clean(raw.name)} is left out with it: delete the one that is damaged" if raw else reason
 
 
 async def encode_files(encoder: Embedder, files: Sequence[DecodedFile]) -> "Vectors":

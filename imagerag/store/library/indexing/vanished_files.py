@@ -211,7 +211,7 @@ def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
     source = scan.sources.get(file) if member else None
     if source is not None:
         return all(entry.mtime_ns != source.status.st_mtime_ns for _, entry in entries)
-    return not os.path.lexists(file)
+    return not os.path.lexists(file) or (not member and os.path.isdir(file))
 
 
 def is_deleted(path: str) -> bool:

@@ -41,6 +41,12 @@ _TAKEOUT_LONGEST: Final = 46
 _CONCEPT: Final = re.compile(r"^(?P<repeats>\d{1,4})_(?P<concept>.*\S)$")
 _CAPTIONS: Final = (".txt", ".caption")
 
+_EDITED: Final = re.compile(
+    r"-(?:edited|effects|smile|mix|bearbeitet|bewerkt|modifié|modificato|ha editado|editado|editat|edytowane|編集済み)"
+    r"(?=(?:\(\d+\))?\.[^.]+$)"
+)
+"""What Google Photos adds to the name of an edited image, in the language of its user."""
+
 _NUMBERED: Final = re.compile(r"^(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]+)$")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
@@ -144,7 +150,7 @@ def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
     """The possible names of an image's sidecars, the most likely first.
 
     Args:
-        takeout: Google Takeout's, too: of 58 names, 52.
+        takeout: Google Takeout's, too: most of the names.
     """
     path = Path(image)
     for suffix in SUFFIXES:
@@ -152,9 +158,10 @@ def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
         yield image + suffix
     if not takeout:
         return
-    edited = re.sub(r"-edited(?=(?:\(\d+\))?\.[^.]+$)", "", image)
-    for name in dict.fromkeys((image, edited)):
-        yield from _takeout(name)
+    yield from _takeout(image)
+    if (unedited := _EDITED.sub("", composed := unicodedata.normalize("NFC", image))) != composed:
+        yield f"{unedited}.json"
+        yield from _takeout(unedited)
 
 
 def _takeout(image: str) -> Iterator[str]:

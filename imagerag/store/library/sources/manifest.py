@@ -17,18 +17,17 @@ from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.sources.base64_images import beside_image, image_column
+from imagerag.store.library.sources.column_notes import ColumnNotes
 from imagerag.store.library.sources.exported_table import open_columnar
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
-from imagerag.store.text_files import clean, plain_name
+from imagerag.store.text_files import clean, is_windows_1252, plain_name
 
+_GUESSED: Final = "it is not UTF-8 and was read as Windows-1252: if letters are wrong, save it as UTF-8"
 _NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
-_COMMA: Final = re.compile(r"[-+]?\d+,\d{1,20}", re.ASCII)
-"""A number with a decimal comma; or with thousands, which is no number either."""
-
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -145,7 +144,7 @@ def read_manifest(
     columns: Counter[tuple[str, str]] = Counter()
     images: list[int] = []
     disputed: dict[str, str] = {}
-    commas: dict[str, str] = {}
+    column_notes = ColumnNotes()
     captions = 0
     for line, record in read_rows(file, lambda name: paths.find(name) is not None):
         where = f"{file.name}, line {line}"
@@ -159,9 +158,7 @@ def read_manifest(
         filled = {name: value for name, value in record.items() if value not in (None, "")}
         fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
-        for key, value in filled.items():
-            if key not in fields and key not in commas and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
-                commas[key] = f"{value.strip()} is text, which {key}<13 passes over: write numbers as 12.50"
+        column_notes.look_at(filled, fields)
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         target = None if column else _file_of(name, record, where, paths)
         if isinstance(target, tuple):
@@ -180,7 +177,8 @@ def read_manifest(
                 disputed[clean(str(target))] = why
             entries[target] = metadata
     images_by_file = {Path(os.path.abspath(file)): images} if images else {}
-    notes = [*disputed.items(), *((f"{file.name}, column {name}", why) for name, why in commas.items())]
+    guessed = [(file.name, _GUESSED)] if file.suffix.lower() not in TABLE_SUFFIXES and is_windows_1252(file) else []
+    notes = [*guessed, *disputed.items(), *column_notes.of(file.name)]
     return Manifest(entries, problems, _read_as(columns), images=images_by_file, image_captions=captions, notes=notes)
 
 

@@ -38,6 +38,8 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
         else:
             with open_text(file) as text:
                 yield from _json(text, whole=file.suffix.lower() == ".json")
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -127,6 +129,10 @@ def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
             value = parsed(content)
         except ValueError:  # lines, under another name
             lines = iter(content.split("\n"))
+        else:
+            if not isinstance(value, list | dict):
+                yield 1, "not a JSON object"
+                return
     if isinstance(value, list):
         yield from ((at, one if isinstance(one, dict) else "not a JSON object") for at, one in enumerate(value, 1))
     elif isinstance(value, dict) and _is_coco(value):

@@ -36,7 +36,7 @@ async def assert_exact(library: Library, *folders: Path) -> None:
     """Each picture of the folders has one row with all of its files, and there is no other row."""
     there: dict[str, set[str]] = {}
     for folder in folders:
-        for file in folder.rglob("*.png"):
+        for file in filter(Path.is_file, folder.rglob("*.png")):
             there.setdefault(sha256(file.read_bytes()).hexdigest(), set()).add(str(file))
     rows = await library.rows()
     assert {row.id: {file.path for file in row.files} for row in rows} == there
@@ -164,6 +164,15 @@ async def test_one_of_two_files_goes_and_the_picture_stays(folder: Path, library
     await index([folder], library)
     (folder / "red.png").unlink()
     assert counts(await index([folder], library)) == {"unchanged": 8}
+    await assert_exact(library, folder)
+
+
+async def test_a_folder_under_the_name_of_a_file_is_not_that_file(folder: Path, library: Library, picture: Any) -> None:
+    await index([folder], library)
+    (folder / "red.png").unlink()
+    (folder / "red.png").mkdir()
+    (folder / "red.png" / "in.png").write_bytes(picture("red", mark=9))
+    assert counts(await index([folder], library)) == {"added": 1, "removed": 1, "unchanged": 7}
     await assert_exact(library, folder)
 
 

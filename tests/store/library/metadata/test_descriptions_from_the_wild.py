@@ -156,6 +156,8 @@ def test_metadata_is_bounded():
         ("IMG_1(2).jpg", "IMG_1.jpg.supplemental-metadata(2).json"),
         ("IMG_1(2).jpg", "IMG_1.jpg(2).json"),
         ("IMG_1-edited.jpg", "IMG_1.jpg.supplemental-metadata.json"),
+        ("IMG_1-bearbeitet(1).jpg", "IMG_1.jpg.supplemental-metadata(1).json"),
+        (unicodedata.normalize("NFD", "IMG_1-modifié.jpg"), "IMG_1.jpg.json"),
     ],
 )
 def test_takeouts_names(image, sidecar):
