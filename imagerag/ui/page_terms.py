@@ -1,6 +1,7 @@
 """Messages of records, estimates and errors in the terms of the page: the names of its fields."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from imagerag.formatting.interface_terms import as_field_names
@@ -14,4 +15,9 @@ def page_terms(t: Texts, message: str) -> str:
     """A message with the names of the form's fields for parameters of the Python API, and commands for its calls."""
     of_image = {name: t(f"library.image.{name}") for name in ("title", "caption", "licence", "author", "source")}
     names = {**of_image, **t.starting("draw.fields"), "more_rounds": t("after.more_rounds")}
-    return _FIELD.sub(lambda match: names.get(match[1], match[1]), as_field_names(message, names))
+    return in_field_names(as_field_names(message, names), names)
+
+
+def in_field_names(message: str, names: Mapping[str, str]) -> str:
+    """What is wrong with values, each named as its field is."""
+    return _FIELD.sub(lambda match: names.get(match[1], match[1]), message)

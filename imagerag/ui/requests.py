@@ -107,12 +107,19 @@ def as_answer(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ImageRAGError as error:
-            message = page_terms(texts_of(request), str(error))
+            message = _message(request, error)
             if wants_page(request):
                 raise HTTPException(status_of(error), message) from error
             return JSONResponse({"error": type(error).__name__, "message": message}, status_of(error))
 
     return answering
+
+
+def _message(request: Request, error: ImageRAGError) -> str:
+    run_id = request.path_params.get("run_id")
+    if run_id and isinstance(error, UnknownRunError):
+        return texts_of(request)("refused.no_run", run=run_id[:60])
+    return page_terms(texts_of(request), str(error))
 
 
 def wants_page(request: Request) -> bool:

@@ -27,6 +27,7 @@ async def test_the_choice_counts_and_the_other_tab_hears_of_it(browser_context: 
     await first.goto(waiting)
     await second.goto(waiting)
     await expect(second.locator("[data-stage=waiting] .badge")).to_have_text("waits for a choice")
+    await expect(first.locator(".attempt .result")).to_have_count(0)
     offer = first.get_by_role("checkbox", name="Luna Lamp 7")
     await expect(first.locator("#choice .estimate")).to_contain_text("At most")
     await expect(first.get_by_role("button", name="Use these")).to_be_disabled()

@@ -78,6 +78,12 @@ async def test_a_dropped_image_is_a_subject_or_edited_where_a_mask_says_so(
     await browser_page.locator("#files").set_input_files(broken)
     for name in ("first.png: not an image", "second.png: not an image"):
         await expect(browser_page.locator("#status")).to_contain_text(name)
+    await browser_page.locator("#status").get_by_role("button", name="Close").click()
+    await expect(browser_page.locator("#status")).to_be_hidden()
+    await browser_page.get_by_role("button", name="Draw", exact=True).click()
+    prompt = browser_page.get_by_label("Prompt", exact=True)
+    await expect(prompt).to_be_focused()
+    assert await prompt.evaluate("field => field.validationMessage") == "Write a prompt first."
     await cards.nth(0).get_by_label("Name in the prompt").fill("my cup")
     await cards.nth(1).get_by_role("button", name="Remove").click()
     await expect(cards).to_have_count(1)

@@ -169,6 +169,7 @@ async def test_pictures_are_added_while_the_page_is_loaded_again(browser_page: P
     ]
     await browser_page.locator("#files").set_input_files(files)
     await expect(browser_page.locator("#staged-count")).to_have_text("3 pictures are ready")
+    await expect(browser_page.locator("#staged .gone")).to_have_text("no preview")
     await browser_page.get_by_label("Caption of blue.png").fill("the sea")
     await browser_page.get_by_role("button", name="Add", exact=True).click()
     task = browser_page.locator(".task").first

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
@@ -75,6 +76,8 @@ async def test_steps_and_unfinished_images_show_as_they_come_and_reload_loses_no
     assert await violations(browser_page) == []
     await browser_page.reload()
     await expect(partial).to_be_visible()
+    async with httpx.AsyncClient() as client:
+        assert ">under way<" in (await client.get(f"{gated.server.address}/runs")).text
     gated.generator.may_draw.set()
     await expect(browser_page.locator("[data-stage=ended] .badge")).to_have_text("aligned")
     await expect(partial).to_have_count(0)

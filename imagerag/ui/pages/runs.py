@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.errors import RunStateError, UsageError
+from imagerag.agent.errors import RunStateError
 from imagerag.agent.types import Outcome
 from imagerag.formatting.messages import invalid
 from imagerag.formatting.numbers import size_of_bytes
+from imagerag.ui.page_terms import in_field_names
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 
@@ -45,16 +46,16 @@ class RunFilters(BaseModel):
     after_created: AwareDatetime | None = None
 
     @classmethod
-    def of(cls, request: Request) -> "RunFilters":
-        """Read them from an address.
-
-        Raises:
-            UsageError: a value that cannot be.
-        """
+    def of(cls, request: Request) -> "tuple[RunFilters, str]":
+        """Read them from an address: those that can be, and what is wrong with the others, by its field."""
+        values = {name: value for name, value in request.query_params.items() if value}
         try:
-            return cls.model_validate({name: value for name, value in request.query_params.items() if value})
+            return cls.model_validate(values), ""
         except ValidationError as error:
-            raise UsageError(invalid(error)) from error
+            wrong = {str(problem["loc"][0]) for problem in error.errors()}
+            names = texts_of(request).starting("runs")
+            message = in_field_names(invalid(error), names)
+            return cls.model_validate({name: value for name, value in values.items() if name not in wrong}), message
 
     @property
     def criteria(self) -> dict[str, Any]:
@@ -79,18 +80,16 @@ STANDINGS: Final = (*((name, "OUTCOMES") for name in OUTCOMES), ("running", "STA
 @as_answer
 async def runs_page(request: Request) -> Response:
     """The list, or with `part` what follows on it."""
-    rag, error, filters = state_of(request).rag, "", RunFilters()
-    try:
-        filters = RunFilters.of(request)
-    except UsageError as wrong:
-        error = str(wrong)
+    rag, (filters, error) = state_of(request).rag, RunFilters.of(request)
     place = (filters.after_created, filters.after) if filters.after and filters.after_created else None
     entries = await rag.runs.list(SHOWN, after=place, **filters.criteria)
     follows = ""
     if len(entries) == SHOWN:
         last = {"after": entries[-1].run_id, "after_created": entries[-1].created.isoformat()}
         follows = str(request.url.include_query_params(**last))
-    values: dict[str, Any] = {"entries": entries, "follows": follows}
+    begun = [entry.run_id for entry in entries if entry.status == "running"]
+    under_way = {run_id for run_id in begun if await rag.runs.is_under_way(run_id)}
+    values: dict[str, Any] = {"entries": entries, "follows": follows, "under_way": under_way}
     if "part" in request.query_params:
         return page(request, "runs_rows.html", **values)
     values |= {"count": await rag.runs.count(**filters.criteria), "libraries": await rag.libraries.list()}

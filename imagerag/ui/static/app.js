@@ -8,9 +8,10 @@ export function text(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
-/** Say something for a while, on the screen and to a screen reader; "bad" stays until something else is said. */
+/** Say something for a while, on the screen and to a screen reader; "bad" stays until it is closed, or a button is tried. */
 export function tell(message, tone = "calm") {
   status.textContent = message;
+  if (tone === "bad") status.append(make("button", { type: "button", ariaLabel: text("close"), onclick: () => tell("") }));
   status.className = tone;
   status.hidden = !message;
   if (status.matches(":popover-open")) status.hidePopover();
@@ -50,7 +51,10 @@ export function newest() {
  * form again start nothing twice. */
 export async function attempt(button, work) {
   if (button?.disabled) return undefined;
-  if (button) button.disabled = true;
+  if (button) {
+    button.disabled = true;
+    if (status.className === "bad") tell("");
+  }
   try {
     return await work();
   } catch (error) {

@@ -71,6 +71,7 @@ function count() {
 }
 
 function changed() {
+  form.prompt.setCustomValidity(form.prompt.value.trim() ? "" : texts.empty);
   save();
   count();
   clearTimeout(timer);
@@ -78,10 +79,6 @@ function changed() {
 }
 
 async function start() {
-  if (!form.prompt.value.trim()) {
-    form.prompt.focus();
-    throw new Error(texts.empty);
-  }
   const run = await request("/runs", { method: "POST", body: body() });
   await leave(run.address);
 }

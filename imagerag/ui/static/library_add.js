@@ -30,7 +30,7 @@ function render() {
   for (const one of staged.slice(list.children.length, SHOWN)) {
     const image = make("img", { src: URL.createObjectURL(one.file), alt: "" });
     image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
-    image.addEventListener("error", () => image.classList.add("gone"), { once: true });
+    image.addEventListener("error", () => image.replaceWith(make("span", { className: "gone" }, text("add.no_preview"))), { once: true });
     one.caption = make("input", { value: panel.dataset.caption, placeholder: text("add.caption_hint"), dir: "auto", maxLength: 2000 });
     one.caption.setAttribute("aria-label", text("add.caption_of", { name: one.file.name }));
     list.append(make("li", {}, image, make("small", { dir: "auto" }, one.file.name), one.caption));

@@ -253,3 +253,10 @@ def test_state_differences_name_only_what_differs() -> None:
 @pytest.mark.parametrize(("value", "shown"), [(-0.0004, "0.000"), (-0.0006, "-0.001"), (0.4114, "0.411")])
 def test_no_cosine_is_shown_as_minus_nothing(value: float, shown: str) -> None:
     assert cosine(value) == shown
+
+
+@pytest.mark.parametrize(("length", "is_long"), [(300, False), (301, True)])
+def test_a_long_prompt_is_no_page_of_large_letters(length: int, is_long: bool) -> None:
+    shown = str(environment(TEMPLATES).get_template("parts.html").module.heading("<" * length))
+    assert ('class="long" tabindex="0"' in shown) == is_long
+    assert shown.count("&lt;") == length

@@ -34,6 +34,8 @@ async def test_a_run_is_continued_with_words(browser_page: Page, results: Result
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
     await expect(browser_page.locator("#after")).to_be_visible()
     await expect(browser_page.locator("#lineage")).to_contain_text("Comes from")
+    await expect(browser_page.locator("#lineage")).not_to_contain_text("max_rounds")
+    await expect(browser_page.locator(".feedback")).to_have_text("then: make the heart green")
     run_id = browser_page.url.rsplit("/", 1)[-1]
     record = await results.state.rag.runs.get(run_id)
     assert record.feedback == ["make the heart green"]
