@@ -12,6 +12,7 @@ from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.runs.events import last_record
+from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.reindexing import find_record
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.file_lock import is_locked, run_lock
@@ -49,6 +50,29 @@ async def test_the_list_says_how_a_run_ended_that_was_cancelled_at_any_await(sta
         assert asyncio.all_tasks() == tasks, f"something goes on after await {nth}"
         seen.add(listed and listed[1])
     assert seen == {None, Outcome.CANCELLED, Outcome.ALIGNED}
+
+
+async def test_a_replay_that_is_cancelled_at_any_await_is_listed_or_leaves_nothing(stage: Any) -> None:
+    stage.judge.enqueue(*[[]] * 100)
+    await last_record(stage.runner.start("a heart", setup(), run_id="first"))
+    for nth in count(1):
+        run_id = f"at-{nth:03}"
+        work = last_record(stage.runner.replay("first", ForkOptions(step=1), new_id=run_id))
+        if not await cancelled_at(work, nth):
+            break
+        listed, recorded = await standings(stage.runner, run_id)
+        assert listed == (recorded or listed), f"cancelled at await {nth}"
+        assert listed is None or listed[0] == "ended", f"cancelled at await {nth}"
+
+
+async def test_a_replay_takes_the_id_of_no_other_run(stage: Any) -> None:
+    stage.judge.enqueue([], [])
+    for run_id in ("first", "second"):
+        await last_record(stage.runner.start(f"a {run_id} heart", setup(), run_id=run_id))
+    before = await stage.runner.record("second")
+    with pytest.raises(RunStateError, match="there is a run second already"):
+        await last_record(stage.runner.replay("first", ForkOptions(step=1), new_id="second"))
+    assert await stage.runner.record("second") == before
 
 
 async def test_a_run_that_is_left_open_at_any_await_can_be_finished(make_stage: Any, tmp_path: Path) -> None:
