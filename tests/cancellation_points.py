@@ -36,9 +36,13 @@ class _Cancelled:
 async def cancelled_at(work: Coroutine[Any, Any, Any], nth: int, *, again: bool = False) -> bool:
     """Run a coroutine in a task that is cancelled at its nth await; whether it had so many.
 
+    Neither the task hangs, nor any that it began.
+
     Args:
-        again: cancel it at each later await, too, as cancelled scopes of anyio do.
+        again: cancel it at each later await, too, as cancelled scopes of anyio do. LangGraph then leaves tasks behind,
+            which end a moment later.
     """
+    before = asyncio.all_tasks()
     stepped = _Cancelled(work, nth, again=again)
 
     async def awaited() -> Any:
@@ -46,6 +50,9 @@ async def cancelled_at(work: Coroutine[Any, Any, Any], nth: int, *, again: bool 
 
     await asyncio.wait({task := asyncio.create_task(awaited())}, timeout=20)
     assert task.done(), f"it hangs after it was cancelled at await {nth}"
+    if left := asyncio.all_tasks() - before - {task}:
+        _, pending = await asyncio.wait(left, timeout=20)
+        assert not pending, f"{pending} go on after await {nth}"
     if not task.cancelled():
         task.result()
     return stepped.count >= nth

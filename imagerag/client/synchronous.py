@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -34,9 +35,16 @@ def synchronous_list(method: Callable[P, AsyncIterator[T]]) -> Callable[P, list[
 
 
 def run_sync(awaitable: Awaitable[T]) -> T:
-    """Run an awaitable to its end; inside a running event loop, in a thread with a loop of its own."""
+    """Run an awaitable to its end; inside a running event loop, in a thread with a loop of its own.
+
+    Ctrl-C cancels it there too: a run must not go on spending where nobody waits for it.
+    """
+    tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
 
     async def awaited() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append((asyncio.get_running_loop(), task))
         return await awaitable
 
     try:
@@ -54,7 +62,14 @@ def run_sync(awaitable: Awaitable[T]) -> T:
 
     thread = threading.Thread(target=work, name="imagerag")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:
+        for loop, task in tasks:
+            with suppress(RuntimeError):  # it has ended, and its loop with it
+                loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
     if errors:
         raise errors[0]
     return results[0]

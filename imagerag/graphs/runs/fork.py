@@ -56,20 +56,39 @@ class ForkOptions:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fork:
+    """The beginning of a run that does another one again; it goes on as a run that was stopped does.
+
+    Attributes:
+        setup: what the new run is made with.
+        run_id: the run that is done again.
+        last: the id of its last checkpoint that the new run begins with.
+        values: what is different in the new run's state.
+    """
+
+    setup: RunSpec
+    run_id: str
+    last: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    async def write(self, saver: "BatchedSqliteSaver", new_id: str) -> None:
+        """Write it as the beginning of the run of that id, all of it or nothing."""
+        chain = await _chain(saver, self.run_id, self.last)
+        values = {"setup": self.setup, **self.values, "started_at": clock.now()}
+        await saver.awrite(lambda: _copy(saver, chain, new_id, values))
+
+
 async def fork(
-    dependencies: Dependencies, record: RunRecord, replay: ForkOptions, new_id: str, *, subjects: Sequence[Subject] = ()
-) -> RunSpec:
-    """Write the beginning of a run that does another one again from a step.
+    dependencies: Dependencies, record: RunRecord, replay: ForkOptions, *, subjects: Sequence[Subject] = ()
+) -> Fork:
+    """Prepare a run that does another one again from a step.
 
     Args:
         dependencies: where runs are kept.
         record: the run that is done again.
         replay: from which step, and what is to be different.
-        new_id: the new run's.
         subjects: the user's own images in it.
-
-    Returns:
-        What the new run is made with; it goes on as a run that was stopped does.
 
     Raises:
         UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
@@ -87,11 +106,8 @@ async def fork(
     parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
     await check_kept_masks(parts.generator, subjects, dependencies.blobs)
     earlier = record.parent_run.done_again if record.parent_run else ()
-    values: dict[str, Any] = {
-        "setup": setup,
-        "parent_run": ParentRun(run_id=record.run_id, step=step.index, ancestors=earlier),
-        "started_at": clock.now(),
-    }
+    parent_run = ParentRun(run_id=record.run_id, step=step.index, ancestors=earlier)
+    values: dict[str, Any] = {"parent_run": parent_run}
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
         if record.revision is not None:
@@ -99,9 +115,7 @@ async def fork(
             values["revision"] = record.revision.model_copy(update={"instruction": request})
     if replay.references is not None:
         values["chosen"] = await references_named(replay.references, record, parts.library)
-    async with dependencies.checkpoints() as saver:
-        await _copy(saver, record.run_id, step.before, new_id, values)
-    return setup
+    return Fork(setup=setup, run_id=record.run_id, last=step.before, values=values)
 
 
 def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
@@ -143,16 +157,17 @@ def step_of(listed: Sequence[Step], replay: ForkOptions) -> Step:
     return match
 
 
-async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
-    """Copy a run's checkpoints up to `last` under a new id, and put one with `values` after them."""
-    chain = await _chain(saver, run_id, last)
+def _copy(
+    saver: "BatchedSqliteSaver", chain: Sequence[CheckpointTuple], new_id: str, values: Mapping[str, Any]
+) -> None:
+    """Put a run's checkpoints under a new id, and one with `values` after them."""
     at: RunnableConfig = {"configurable": {"thread_id": new_id, "checkpoint_ns": ""}}
     for one in chain:
-        at = await saver.aput(at, one.checkpoint, one.metadata, one.checkpoint["channel_versions"])
+        at = saver.put(at, one.checkpoint, one.metadata, one.checkpoint["channel_versions"])
         if one is not chain[-1]:
             for task_id in dict.fromkeys(write[0] for write in one.pending_writes or ()):
                 writes = [(channel, value) for task, channel, value in one.pending_writes or () if task == task_id]
-                await saver.aput_writes(at, writes, task_id)
+                saver.put_writes(at, writes, task_id)
     head, step = chain[-1], chain[-1].metadata.get("step", 0) + 1
     channels = {name: _sent_on(value, values) for name, value in head.checkpoint["channel_values"].items()}
     versions = head.checkpoint["channel_versions"]
@@ -167,7 +182,7 @@ async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str
         "channel_versions": versions,
     }
     fields: CheckpointMetadata = {"source": "update", "step": step, "parents": {}}
-    await saver.aput(at, now, fields, versions)
+    saver.put(at, now, fields, versions)
 
 
 async def _chain(saver: "BatchedSqliteSaver", run_id: str, last: str) -> list[CheckpointTuple]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
@@ -29,7 +29,7 @@ from imagerag.graphs.mismatch_warnings import warnings_with
 from imagerag.graphs.runs.cancellation import cancel
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.graphs.runs.fork import ForkOptions, fork
+from imagerag.graphs.runs.fork import Fork, ForkOptions, fork
 from imagerag.graphs.runs.records import list_record, new_run_id, read_record, record_of, relist_left
 from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
@@ -42,6 +42,9 @@ from imagerag.store.disk_space import check_writable
 from imagerag.store.file_lock import run_lock_off_loop
 from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.run_index import RunEntry
+
+if TYPE_CHECKING:
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,14 +168,15 @@ class Runner:
 
         Raises:
             UnknownRunError: no such run.
+            RunStateError: there is a run of the new id already, or the run's steps were not kept.
             UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
         standing = await read_snapshot(self.dependencies, run_id)
         record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
         prompt, fork_id = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
         await self._touch_images(record)
-        setup = await fork(self.dependencies, record, replay, fork_id, subjects=subjects)
-        async with aclosing(self._follow(fork_id, None, setup, prompt, parent_run=run_id)) as events:
+        beginning = await fork(self.dependencies, record, replay, subjects=subjects)
+        async with aclosing(self._follow(fork_id, beginning, beginning.setup, prompt, parent_run=run_id)) as events:
             async for event in events:
                 yield event
 
@@ -192,7 +196,7 @@ class Runner:
     async def _follow(
         self,
         run_id: str,
-        graph_input: InitialState | Command[Any] | None,
+        graph_input: InitialState | Fork | Command[Any] | None,
         setup: RunSpec,
         prompt: str,
         *,
@@ -208,7 +212,9 @@ class Runner:
         if isinstance(graph_input, InitialState) and _checks_search(parts.library, setup.config):
             await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
-            if isinstance(graph_input, InitialState) and has_begun((await graph.aget_state(thread_config)).values):
+            if isinstance(graph_input, InitialState | Fork) and has_begun(
+                (await graph.aget_state(thread_config)).values
+            ):
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
                 self.dependencies.runs.upsert(
@@ -220,11 +226,7 @@ class Runner:
                 await asyncio.shield(listed)
                 warned = warnings_with(setup, parts.library, prompt) if isinstance(graph_input, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
-                first = (
-                    await _graph_input(graph, thread_config, graph_input, setup, warned)
-                    if isinstance(graph_input, InitialState)
-                    else graph_input
-                )
+                first = await _graph_input(graph, thread_config, graph_input, setup, warned)
                 follow = steps(graph, first, thread_config, config=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
                     async for fields in events:
@@ -272,9 +274,18 @@ def _checks_search(library: ReferenceLibrary | None, config: RunConfig) -> bool:
 
 
 async def _graph_input(
-    graph: Graph, thread_config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
-) -> RunInput | None:
+    graph: Graph,
+    thread_config: RunnableConfig,
+    seed: InitialState | Fork | Command[Any] | None,
+    setup: RunSpec,
+    warned: Sequence[str],
+) -> RunInput | Command[Any] | None:
     """Input of the graph with which a new run begins with the seed. The clock starts now that the models are there."""
+    if isinstance(seed, Fork):
+        await seed.write(cast("BatchedSqliteSaver", graph.checkpointer), thread_config["configurable"]["thread_id"])
+        return None
+    if not isinstance(seed, InitialState):
+        return seed
     values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
     if seed.after == START:
         return cast(RunInput, values)

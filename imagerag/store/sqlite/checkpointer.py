@@ -6,10 +6,10 @@ unchanged, and rows of earlier versions remain readable.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -28,6 +28,8 @@ from imagerag.store.sqlite.earlier_channels import channel_name, is_of_imagerag,
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
 from imagerag.store.storage_errors import damaged_file
+
+T = TypeVar("T")
 
 CONTROL: Final = frozenset((*WRITES_IDX_MAP, "__error_source_node__"))
 """Channels that say what became of a task; all others hold its output."""
@@ -192,6 +194,10 @@ class BatchedSqliteSaver(SqliteSaver):
         """As `SqliteSaver.put_writes`; they share a commit with the checkpoint of the step, which follows."""
         work = partial(self.put_writes, config, writes, task_id, task_path)
         return self._grouped.write(work, can_wait=True)
+
+    def awrite(self, work: Callable[[], T]) -> Coroutine[Any, Any, T]:
+        """Run a function that calls `put` and `put_writes`: all of it is kept, or nothing."""
+        return self._grouped.write(work)
 
     def adelete_thread(self, thread_id: str) -> Coroutine[Any, Any, None]:
         """As `SqliteSaver.delete_thread`."""
