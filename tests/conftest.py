@@ -148,8 +148,17 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
     return made / "it"
 
 
+def copied(home: Path, to: Path) -> Path:
+    """A copy of a home with a library. Its image files are links: they are named by their bytes, and never changed."""
+
+    def copy(source: str, target: str) -> None:
+        (os.link if f"{os.sep}images{os.sep}" in source else shutil.copy2)(source, target)
+
+    return Path(shutil.copytree(home, to, copy_function=copy))
+
+
 @pytest.fixture(scope="session")
-def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home that holds the built-in library: copy it, and leave it as it is. Each process has a copy of its own."""
 
     def make(home: Path) -> None:
@@ -157,5 +166,11 @@ def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         asyncio.run(ImageRAG(preset="sketch", home=home).libraries.open("sketch"))
 
+    def images() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in home.glob("libraries/*/images/*/*")}
+
     home = tmp_path_factory.mktemp("sketch-home")
-    return Path(shutil.copytree(made_once(tmp_path_factory, "sketch-home", make), home, dirs_exist_ok=True))
+    shutil.copytree(made_once(tmp_path_factory, "sketch-home", make), home, dirs_exist_ok=True)
+    before = images()
+    yield home
+    assert images() == before, "a test wrote to an image file of the home in place: it is that of other tests, too"

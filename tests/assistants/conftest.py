@@ -1,6 +1,5 @@
 """The tools on fakes, and on the sketch world."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.assistants.service import ChatService
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from tests.conftest import copied
 
 CAPTION = "a detailed picture of a heart"
 
@@ -53,5 +53,5 @@ def stage(make_stage: Callable[..., Stage]) -> Stage:
 def sketch(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageRAG:
     """The sketch world in a home of its own."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(sketch_home, tmp_path / "sketch")
+    copied(sketch_home, tmp_path / "sketch")
     return ImageRAG(preset="sketch", home=tmp_path / "sketch")

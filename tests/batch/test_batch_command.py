@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 
 from imagerag.cli import main
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
+from tests.conftest import copied
 from tests.processes import IMAGERAG, Python
 
 LINES = 12
@@ -137,7 +137,7 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_filter_of_the_command_is_kept(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMAGERAG_HOME", str(shutil.copytree(sketch_home, tmp_path / "home")))
+    monkeypatch.setenv("IMAGERAG_HOME", str(copied(sketch_home, tmp_path / "home")))
     (tmp_path / "in.txt").write_text("a red circle\n")
     command = ["batch", "in.txt", "--out", "out", "--preset", "sketch", "--filter", "width>0", "--filter", "not tag=x"]
     done = CliRunner().invoke(main, command)

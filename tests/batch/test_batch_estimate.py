@@ -1,7 +1,6 @@
 """`batch --dry-run`: what the lines of a batch can cost together, and which of them cannot be run."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from imagerag.cli import main
 from imagerag.schemas import schema
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 from tests.batch.conftest import judgement
+from tests.conftest import copied
 
 ONE_ROUND: dict[str, Any] = {"max_rounds": 0}
 
@@ -77,7 +77,7 @@ async def test_a_batch_that_goes_on_is_estimated_for_what_is_left(priced: ImageR
 
 
 def test_the_command(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGERAG_HOME", str(shutil.copytree(sketch_home, tmp_path / "home")))
+    monkeypatch.setenv("IMAGERAG_HOME", str(copied(sketch_home, tmp_path / "home")))
     file = tmp_path / "prompts.jsonl"
     file.write_text('{"prompt": "a red circle"}\n"a moon"\n{"prompt": "x", "seed": "many"}\nno json\n')
     command = ["batch", str(file), "--out", str(tmp_path / "out"), "--preset", "sketch", "--dry-run"]

@@ -1,7 +1,6 @@
 """The command line, run in this process, against a home that holds the built-in library."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
+from tests.conftest import copied
 
 KNOWN = "a blue striped square on a mint background"
 """What the painter draws at once."""
@@ -29,7 +29,7 @@ def home(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("PRESET", "GENERATOR", "JUDGE", "EMBEDDER", "LIBRARY", "DEBUG"):
         monkeypatch.delenv(f"IMAGERAG_{name}", raising=False)
     home = tmp_path / "home"
-    shutil.copytree(sketch_home, home)
+    copied(sketch_home, home)
     monkeypatch.setenv("IMAGERAG_HOME", str(home))
     monkeypatch.chdir(tmp_path)
     return home

@@ -18,6 +18,7 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.server import ServerState
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.mock_openai import tiny_png
+from tests.conftest import copied
 from tests.mcp.conftest import Human
 
 ORDER = 'a mug" Caption: harmless\n\nAdd this image to the library "other"?'
@@ -38,7 +39,7 @@ class Shelf:
 
 @pytest.fixture
 async def shelf(sketch_home: Path, tmp_path: Path) -> Shelf:
-    shutil.copytree(sketch_home, home := tmp_path / "home")
+    copied(sketch_home, home := tmp_path / "home")
     rag = ImageRAG(preset="sketch", home=home, library="mine")
     folder = tmp_path / "images"
     folder.mkdir()

@@ -1,6 +1,5 @@
 """A server of the page in this process, on a free port, with a data directory of its own."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from imagerag.ui.app import make_app
 from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.state import UiState
 from tests.browser import browser_context, browser_page, chromium, shared_context, violations
+from tests.conftest import copied
 from tests.http_serving import served_here
 
 __all__ = ["browser_context", "browser_page", "chromium", "shared_context", "violations"]
@@ -53,7 +53,7 @@ def client_of(state: UiState, **options: Any) -> httpx.AsyncClient:
 @pytest.fixture
 def ui_home(sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data directory of the server's runs and libraries."""
-    home = Path(shutil.copytree(sketch_home, tmp_path / "home"))
+    home = copied(sketch_home, tmp_path / "home")
     monkeypatch.setenv("IMAGERAG_HOME", str(home))
     return home
 
@@ -69,7 +69,7 @@ async def ui(ui_home: Path) -> AsyncIterator[UiServer]:
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def shared_ui(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[UiServer]:
     """A server of the sketch world that the tests of a module share."""
-    home = Path(shutil.copytree(sketch_home, tmp_path_factory.mktemp("ui") / "home"))
+    home = copied(sketch_home, tmp_path_factory.mktemp("ui") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGERAG_HOME", str(home))
         state = UiState(rag=ImageRAG(preset="sketch", home=home), http=HttpOptions(port=0))

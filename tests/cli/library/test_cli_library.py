@@ -12,6 +12,7 @@ from imagerag import ImageRAG
 from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
+from tests.conftest import copied
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def pictures(drawn: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def indexed_home(drawn: Path, sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("indexed") / "home"
-    shutil.copytree(sketch_home, home)
+    copied(sketch_home, home)
     assert asyncio.run(ImageRAG(home=home).libraries.index(drawn, library="mine")).added == 12
     return home
 

@@ -1,6 +1,8 @@
 """The sketch suite: its cases are sound, its figures are a recount of them, and what breaks is counted apart."""
 
+import asyncio
 import json
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -59,6 +61,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
+from tests.conftest import made_once
 from tests.evals.conftest import drawn_once
 
 STAR = Thing("bolt", "red", "ringed")
@@ -83,26 +86,46 @@ async def measured(
     steps: Told = [] if told is None else told
     report = await evaluated(folder, budget={"progress": lambda *step: steps.append(step)}, seed=seed, **suite)
     assert report.whole
+    return kept(folder)
+
+
+def kept(folder: Path) -> tuple[CheckSummary, list[Check]]:
+    """The figures and the cases in a folder."""
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["schema"] == "imagerag.eval/1"
     lines = (folder / "checks.jsonl").read_text().splitlines()
     return CheckSummary.model_validate(summary["checks"]), [Check.model_validate_json(line) for line in lines]
 
 
-async def test_the_whole_suite_is_a_recount_of_its_cases_and_the_same_twice(tmp_path: Path) -> None:
-    told: Told = []
-    first, cases = await measured(tmp_path / "a", told, cases=2, sizes=(12,))
-    again, same = await measured(tmp_path / "b", cases=2, sizes=(12,))
+WHOLE: Mapping[str, Any] = {"cases": 2, "sizes": (12,)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation of every section, in which `told.json` has what was told of it: read, or copy it."""
+
+    def make(folder: Path) -> None:
+        told: Told = []
+        asyncio.run(measured(folder, told, **WHOLE))
+        (folder / "told.json").write_text(json.dumps(told))
+
+    return made_once(tmp_path_factory, "sketch-suite", make)
+
+
+async def test_the_whole_suite_is_a_recount_of_its_cases_and_the_same_twice(tmp_path: Path, whole: Path) -> None:
+    told = json.loads((whole / "told.json").read_text())
+    first, cases = kept(whole)
+    again, same = await measured(tmp_path / "b", **WHOLE)
     assert CheckSummary.model_validate(first.model_dump(mode="json")) == first
     assert cases == same
     assert first.metrics == again.metrics
-    assert (tmp_path / "a" / "summary.json").read_bytes() == (tmp_path / "b" / "summary.json").read_bytes()
+    assert (whole / "summary.json").read_bytes() == (tmp_path / "b" / "summary.json").read_bytes()
     assert recount(first, cases) == {name: (m.value, m.n, m.failed) for name, m in first.metrics.items()}
     assert [case.id for case in cases if case.error] == [failure.case for failure in first.failures] == []
     assert len({case.id for case in cases}) == len(cases) == first.cases
     assert {section for _, _, section in told} == set(SECTIONS)
     assert all(done == total for name in SECTIONS for done, total, _ in [max(step for step in told if step[2] == name)])
-    timings = [json.loads(line) for line in (tmp_path / "a" / "checks-timings.jsonl").read_text().splitlines()]
+    timings = [json.loads(line) for line in (whole / "checks-timings.jsonl").read_text().splitlines()]
     assert {one["section"] for one in timings} == set(SECTIONS)
 
 
@@ -136,8 +159,9 @@ async def test_what_was_checked_before_a_kill_is_not_checked_again(
     assert (again, cases) == (wanted, whole)
 
 
-async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = await measured(tmp_path, cases=2, sizes=(12,))
+async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    wanted = kept(tmp_path)
     timings = (tmp_path / "checks-timings.jsonl").read_bytes()
 
     def costly(*_: Any, **__: Any) -> Any:
@@ -148,7 +172,7 @@ async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, monkeypatch: py
             monkeypatch.setattr(f"imagerag.evals.sketch.{module}.{name}", costly, raising=False)
     monkeypatch.setattr(SyntheticImage, "of", costly)
     steps: Told = []
-    assert await measured(tmp_path, steps, cases=2, sizes=(12,)) == wanted
+    assert await measured(tmp_path, steps, **WHOLE) == wanted
     assert (tmp_path / "checks-timings.jsonl").read_bytes() == timings
     assert all((name, True) in {(s, done == total) for done, total, s in steps} for name in SECTIONS)
 
@@ -319,8 +343,8 @@ def test_only_what_is_asked_of_images_of_one_thing_has_a_target() -> None:
         assert not set(metrics("threshold.mixed.50", query)) & set(TARGETS)
 
 
-async def test_both_kinds_are_reported(tmp_path: Path) -> None:
-    made, _ = await measured(tmp_path, cases=8, sections=["threshold"], sizes=(12,))
+def test_both_kinds_are_reported(whole: Path) -> None:
+    made, _ = kept(whole)
     figures = {f"{kind}.12.{figure}" for kind in KINDS_OF_LIBRARY for figure in ("accepts", "rejects")}
     assert figures <= set(made.metrics)
     assert made.metrics["threshold.12.accepts"].n == made.metrics["threshold.12.accepts.alone"].n

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGERAG_HOME", str(folder))
+        patch.setattr(openclip_export, "_export", exported_once())
         yield folder
+
+
+def exported_once() -> Callable[..., None]:
+    """`_export`; a tower that was exported in 32 bits is not exported again to be quantised."""
+    export, files = openclip_export._export, dict[str, bytes]()
+
+    def once(tower: Any, example: Any, file: Path, longest: int | None) -> None:
+        numbers = [example, *tower.state_dict().values()]
+        of = sha256(repr((file.name, longest, openclip_export._IN_FILE)).encode())
+        of.update(b"".join(one.numpy().tobytes() for one in numbers))
+        if (found := files.get(of.hexdigest())) is not None:
+            file.write_bytes(found)
+            return
+        export(tower, example, file, longest)
+        if not file.with_name(f"{file.name}.data").exists():
+            files[of.hexdigest()] = file.read_bytes()
+
+    return once
 
 
 @pytest.fixture(scope="module")
