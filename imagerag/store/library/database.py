@@ -34,7 +34,7 @@ LANCE_ERRORS = (OSError, RuntimeError, ValueError)
 GONE: Final = 3
 """How often a file that is not there is looked for again."""
 
-INDEX_CACHE, METADATA_CACHE = 2**30, 2**28
+INDEX_CACHE, METADATA_CACHE = 2**29, 2**27
 """Bytes of a table's indexes and of other parts of its files that are held in memory: searches of a million images need
 150 MB. Every write makes new indexes, and LanceDB would hold the old ones, up to 7 GiB."""
 

@@ -1,12 +1,13 @@
 """Filters as LanceDB expressions: nodes and literals, never query text, so that a value is only a value.
 
 LanceDB's expressions have neither IS NULL nor list functions. So a negated comparison is combined with a test for
-absent values, which uses that the concatenation of null with an empty text is empty (`_absent`), and tags are matched
-as lines of the column `labels`. The semantics are those of `imagerag.agent.types.filters.matching`.
+absent values, unless there are none. The test uses that the concatenation of null with an empty text is empty
+(`_absent`). Tags are matched as lines of the column `labels`. The semantics are those of
+`imagerag.agent.types.filters.matching`.
 """
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from functools import reduce
 from string import digits
@@ -39,7 +40,8 @@ def expression_of(table: Any, filter: Filter) -> Any | None:
     if (condition := filter.condition) is not None:
         schema = table.schema
         is_without_months = library_metadata_of(table, table.name).version == WITHOUT_MONTHS
-        expressions = _Expressions(frozenset(schema.names), columns_of(schema), is_without_months)
+        filled = _FilledColumns(table)
+        expressions = _Expressions(frozenset(schema.names), columns_of(schema), filled, is_without_months)
         terms.append(expressions.of(condition))
     if filter.exclude:
         terms.append(~id_filter("id", filter.exclude))
@@ -67,12 +69,28 @@ def filter_indexes(table: Any) -> dict[str, Any]:
     return {name: index for name, index in (whole | ranges | metadata).items() if name in schema.names}
 
 
+class _FilledColumns:
+    """The columns with an index for filters that are null in no row: an index alone answers their negations."""
+
+    def __init__(self, table: Any) -> None:
+        self._table, self._known = table, dict[str, bool]()
+
+    def __contains__(self, column: str) -> bool:
+        if column not in self._known:
+            is_indexed = column in filter_indexes(self._table)
+            self._known[column] = is_indexed and not self._table.count_rows(f"{column} IS NULL")
+        return self._known[column]
+
+
 class _Expressions:
     """Makes expressions for a table with these columns."""
 
-    def __init__(self, built_in: frozenset[str], metadata: Columns, is_without_months: bool) -> None:
+    def __init__(
+        self, built_in: frozenset[str], metadata: Columns, filled: Container[str], is_without_months: bool
+    ) -> None:
         self._built_in = built_in
         self._metadata = metadata
+        self._filled = filled
         self._is_without_months = is_without_months
 
     def of(self, condition: Condition, *, holds: bool = True) -> Any:
@@ -149,15 +167,19 @@ class _Expressions:
             if kind is Kind.TAGS and leaf.op == "=" and not holds:
                 terms.append(~_tagged(value, _never_null(LABELS)))
             elif term is not None:
-                terms.append(term if holds else ~term | _absent(column, kind))
+                terms.append(term if holds else self._negated(term, column, kind))
         if (period := self._months(leaf, value)) is not None:
             term = _month_text(columns[Kind.TEXT], leaf.op, period)
-            terms.append(term if holds else ~term | _absent(columns[Kind.TEXT], Kind.TEXT))
+            terms.append(term if holds else self._negated(term, columns[Kind.TEXT], Kind.TEXT))
         if strict and leaf.op == "=" and (not columns or value == "null"):
             terms += [self._label(metadata_key(leaf.key), value, holds=holds)]
         if not terms:
             return lit(not holds)
         return _joined(terms, any_one=holds)
+
+    def _negated(self, term: Any, column: str, kind: Kind) -> Any:
+        """Rows for which a condition on a column does not hold; it is null where the column is."""
+        return ~term if column in self._filled else ~term | _absent(column, kind)
 
     def _label(self, key: str, value: str, *, holds: bool) -> Any:
         """The value of a metadata key without a column, in the column `labels`, as text."""

@@ -55,7 +55,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     while part := {digest: list(group) for digest, group in islice(images, AT_ONCE)}:
         repairs += await _cleared(library, [one for group in part.values() for one in group if one.kind in CLEARED])
         repairs += await _mended(home, library, part)
-    if problems:
+    if strays or any(one.repaired for one in repairs):
         await library.optimize()
     stray_paths = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
     return repairs + [
@@ -129,7 +129,8 @@ class _Mending:
             repairs["copy"] = await in_thread(self._copied, data)
             repairs["image"] = f"another library or a run had them: {repairs['copy']}"
         if "file" in kinds:
-            await self._drop_dead_files()
+            if self.dead:
+                await self._drop_dead_files()
             repairs["file"] = "the path was dropped; the image has another file or a copy"
         if kinds & {"vector", "thumbnail"}:
             await self._encode(data)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ConfigDict
@@ -121,7 +122,8 @@ def _of_row(
         yield LibraryProblem(kind="copy", id=digest, path=str(images.path(digest)), problem=copy)
     for entry, problem in file_problems:
         if problem and copy != "":  # an intact copy is used even if the file is missing
-            yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
+            same = intern(f"it {problem}")  # one text for a million images
+            yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=same)
     if (files or not record.get("files")) and not whole and not copy:
         yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy of this library")
     if not _is_webp(record["thumbnail"]):

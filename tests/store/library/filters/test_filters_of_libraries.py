@@ -24,6 +24,7 @@ from imagerag.agent.types.filters import (
 from imagerag.agent.types.filters.keys import check_condition
 from imagerag.agent.types.filters.matching import matches
 from imagerag.store.library import search
+from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.schema import ImageRecord, NewImage
 
@@ -167,6 +168,23 @@ async def test_filters_with_indexes_as_without(shop, monkeypatch, text, found, i
         monkeypatch.setattr(search, "FILTERED_FROM", 1)
         await shop.optimize()
         assert {"licence", "taken"} <= {name for index in shop._table.list_indices() for name in index.columns}
+    assert await let_through(shop, text) == {f"{at:064x}" for at in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "by_index", "found"),
+    [
+        ("not price=7", True, {0, 2}),
+        ("not licence=CC0-1.0", True, {1, 2}),
+        ("not licence<=CC-BY-4.0", True, {0, 2}),
+        pytest.param("not taken=2023", False, {0, 2}, id="null in a row"),
+        pytest.param("not new=true", False, {0, 1}, id="a key of one row"),
+        pytest.param("not title~lamp", False, {0, 1}, id="without an index"),
+    ],
+)
+async def test_a_negation_is_answered_by_an_index_where_no_row_is_null(shop, text, by_index, found) -> None:
+    expression = expression_of(shop._table, Filter(where=parse_filter(text)))
+    assert ("concat" not in expression.to_sql()) is by_index
     assert await let_through(shop, text) == {f"{at:064x}" for at in found}
 
 
