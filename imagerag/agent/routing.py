@@ -4,7 +4,7 @@ They are coroutines because LangGraph would send plain functions to a thread, fo
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -18,6 +18,9 @@ from imagerag.agent.state import RunState, latest_attempt, next_round, next_sear
 from imagerag.agent.types import Concept, Query, RunConfig, Subject
 
 Sends = list[Send]
+
+NEXT: Final = {"generate": "critique", "regenerate": "critique", "retrieve": "shortlist"}
+"""The node that always comes after one; what comes after the others depends on what they found."""
 
 
 async def route_after_start(state: RunState, runtime: Runtime[RunConfig]) -> Literal["generate"] | Sends:

@@ -1,6 +1,7 @@
 """Results of tools, and the limits for each run."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from imagerag.agent.control_tokens import neutralised
@@ -49,6 +50,11 @@ class RunLimits:
     max_cost_usd: float | None = None
     assume_cost_usd_per_call: float | None = None
     deadline_s: float | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "RunLimits":
+        """The limits among the options of a server."""
+        return cls(**{limit.name: options[limit.name] for limit in fields(cls)})
 
     def spending(self, calls: int | None, cost_usd: float | None, seconds: float | None) -> dict[str, Any]:
         """The limits of a run that was asked for with these, as `ImageRAG.stream` takes them."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -11,8 +11,7 @@ from imagerag.cli import Globals
 from imagerag.cli.access_token import access_token, token_option
 from imagerag.cli.options import pass_globals, server_run_options
 from imagerag.client.client import ImageRAG
-
-TOKEN: Final = "IMAGERAG_MCP_TOKEN"
+from imagerag.http_server.token_variables import MCP_TOKEN
 
 
 @click.command("mcp")
@@ -29,7 +28,7 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     "--token-file",
     metavar="FILE",
     help="With --http: file with the token T that clients send as 'Authorization: Bearer T'. Needed where others can "
-    f"connect  [env, with the token itself: {TOKEN}]",
+    f"connect  [env, with the token itself: {MCP_TOKEN}]",
 )
 @token_option
 @click.option(
@@ -95,7 +94,7 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
     from imagerag.mcp.launch import launch
 
     rag = ImageRAG(home=globals_.home, **{name: options[name] for name in ("preset", "generator", "judge", "library")})
-    token = access_token(options["token"], options["token_file"], TOKEN) if options["http"] else None
+    token = access_token(options["token"], options["token_file"], MCP_TOKEN) if options["http"] else None
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(launch(rag, options, token=token))
     return 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -12,8 +12,7 @@ from imagerag.cli.access_token import access_token, token_option
 from imagerag.cli.options import pass_globals, server_run_options
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.texts import languages
-
-TOKEN: Final = "IMAGERAG_UI_TOKEN"
+from imagerag.http_server.token_variables import UI_TOKEN
 
 
 @click.command("ui")
@@ -29,7 +28,7 @@ TOKEN: Final = "IMAGERAG_UI_TOKEN"
     "--token-file",
     metavar="FILE",
     help=f"File with the token that a browser has to show. Needed where others can connect  [env, with the token "
-    f"itself: {TOKEN}]",
+    f"itself: {UI_TOKEN}]",
 )
 @token_option
 @click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Another host name that browsers use.")
@@ -53,7 +52,7 @@ def ui_command(globals_: Globals, /, **options: Any) -> int:
     from imagerag.ui.launch import launch
 
     rag = ImageRAG(home=globals_.home, **{name: options[name] for name in ("preset", "generator", "judge", "library")})
-    token = access_token(options["token"], options["token_file"], TOKEN)
+    token = access_token(options["token"], options["token_file"], UI_TOKEN)
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(launch(rag, options, token=token))
     return 0

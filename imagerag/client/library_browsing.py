@@ -83,6 +83,17 @@ class LibraryBrowsing(LibraryOpening):
             warnings=tuple(library_warnings(opened.name, metadata)),
         )
 
+    async def current_name(self, library: str | None = None) -> str:
+        """The name that a library has now; the built-in one is made when it is first looked at.
+
+        Args:
+            library: its name, or one that it had before it was renamed.
+
+        Raises:
+            UnknownLibraryError, LibraryDamagedError: there is none of that name, or it cannot be read.
+        """
+        return (await self._browser.table(await self._made(library))).name
+
     async def summaries(self) -> list[LibrarySummary]:
         """All libraries, by name; one that cannot be read does not hide the others."""
         from imagerag.store.library.database import list_libraries
@@ -194,6 +205,7 @@ class LibraryBrowsing(LibraryOpening):
         return Filter(where=parse_filter(filter))
 
     summary_sync = synchronous(summary)
+    current_name_sync = synchronous(current_name)
     summaries_sync = synchronous(summaries)
     browse_sync = synchronous(browse)
     no_match_sync = synchronous(no_match)

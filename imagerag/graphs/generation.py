@@ -141,7 +141,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         # that had ended before they were would take them for the start of another.
         .add_node("finish", in_run(nodes.finish), defer=True)
         .add_conditional_edges(START, decided(routing.route_after_start), ["generate", "retrieve"])
-        .add_edge("generate", "critique")
+        .add_edge("generate", routing.NEXT["generate"])
         .add_conditional_edges(
             "critique", decided(routing.route_after_critique), ["extract_concepts", "regenerate", "finish"]
         )
@@ -153,13 +153,13 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         .add_conditional_edges(
             "write_captions", decided(routing.route_after_captions), ["retrieve", "extract_concepts", "finish"]
         )
-        .add_edge("retrieve", "shortlist")
+        .add_edge("retrieve", routing.NEXT["retrieve"])
         .add_conditional_edges(
             "shortlist",
             decided(routing.route_after_shortlist),
             ["select", "regenerate", "generate", "extract_concepts", "retrieve", "finish"],
         )
         .add_conditional_edges("select", routing.route_after_selection, ["regenerate", "generate", "finish"])
-        .add_edge("regenerate", "critique")
+        .add_edge("regenerate", routing.NEXT["regenerate"])
         .add_edge("finish", END)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.http_server.connection_limits import ConnectionLimits
+from imagerag.http_server.token_variables import MCP_TOKEN
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +40,7 @@ class HttpOptions:
     names: tuple[str, ...] = ()
     sessions: int = SESSIONS_PER_CLIENT
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
-    token_variable: str = "IMAGERAG_MCP_TOKEN"
+    token_variable: str = MCP_TOKEN
 
     def __post_init__(self) -> None:
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):

@@ -26,7 +26,6 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     from imagerag.mcp.server import Limits, ServerState, serve_http, serve_stdio
     from imagerag.store.daily_usage import DailyUsage
 
-    ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
     together = ServerLimits(
         max_calls=options["server_max_calls"],
         max_cost_usd=options["server_max_cost_usd"],
@@ -37,7 +36,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     service = ChatService(
         rag,
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
-        ceilings=RunLimits(**{name: options[name] for name in ceilings}),
+        ceilings=RunLimits.of(options),
         allowance=ServerBudget(together, DailyUsage(rag.dependencies.home.usage) if by_day else None),
     )
     limits = Limits(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imagerag.agent.errors import UntrustedError, UsageError
 from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.threads import in_thread
 from imagerag.assistants.tool_result import RunLimits, least
 from imagerag.client.client import ImageRAG
 from imagerag.graphs.configuration.trust_policy import check_web_library, may_name
@@ -92,7 +93,7 @@ class DrawRequest(BaseModel):
         return self
 
 
-def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
+async def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
     """The client with the backends of a request.
 
     Raises:
@@ -104,7 +105,7 @@ def client_of(state: UiState, body: DrawRequest) -> ImageRAG:
     check_library(state, body.library)
     options = {role: getattr(body, role) for role in ("preset", "generator", "judge") if getattr(body, role)}
     options |= {"library": ""} if body.library == "" else {}
-    return state.rag.with_options(**options) if options else state.rag
+    return await in_thread(state.rag.with_options, **options) if options else state.rag  # it reads settings
 
 
 def check_backend(state: UiState, role: str, spec: str | None) -> None:

@@ -3,13 +3,11 @@
 import sys
 import webbrowser
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
-
-TOKEN_VARIABLE: Final = "IMAGERAG_UI_TOKEN"
 
 
 async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | None = None) -> None:
@@ -26,6 +24,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     from imagerag.files.access_policy import InputPolicy
     from imagerag.http_server.access import HttpOptions
     from imagerag.http_server.listening import address_of, bound, listener
+    from imagerag.http_server.token_variables import UI_TOKEN
     from imagerag.ui.app import make_app
     from imagerag.ui.state import UiState, kept_secret
 
@@ -34,14 +33,13 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         port=options["port"],
         token=token,
         names=options["names"],
-        token_variable=TOKEN_VARIABLE,
+        token_variable=UI_TOKEN,
     )
-    ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
     state = UiState(
         rag=rag,
         http=http,
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
-        limits=RunLimits(**{name: options[name] for name in ceilings}),
+        limits=RunLimits.of(options),
         language=options["language"],
         secret=kept_secret(rag.dependencies.home),
     )

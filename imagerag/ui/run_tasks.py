@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.routing import NEXT
 from imagerag.agent.types import ImageRef, Progress
 from imagerag.ui.followed import Followed
 
@@ -54,7 +55,7 @@ class RunTask(Followed):
     @property
     def now(self) -> str:
         """The node that is at work; empty where only its end will say which it is."""
-        return self.node if self.progress else _following(self.node)
+        return self.node if self.progress else NEXT.get(self.node, "")
 
     @property
     def failed_to_begin(self) -> bool:
@@ -131,17 +132,3 @@ class RunTasks:
         ended = [each for each in self._tasks.values() if each.ended]
         for old in ended[: max(0, len(ended) - KNOWN)]:
             del self._tasks[old.run_id]
-
-
-def _following(node: str) -> str:
-    """The node that always comes after one; empty where that depends on what it found."""
-    match node:
-        case "generate" | "regenerate":
-            return "critique"
-        case "write_captions":
-            return "retrieve"
-        case "retrieve":
-            return "shortlist"
-        case "select":
-            return "regenerate"
-    return ""

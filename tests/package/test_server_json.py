@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import click
 import pytest
 
-from imagerag.cli.mcp import TOKEN, mcp_command
+from imagerag.cli.mcp import mcp_command
 from imagerag.graphs.configuration.settings import Settings
+from imagerag.http_server.token_variables import MCP_TOKEN
 from imagerag.tools.credentials import HUB_KEYS, KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -70,11 +71,11 @@ def test_variables_are_described_and_keys_are_secret(package: dict[str, Any]) ->
     variables = {one["name"]: one for one in package["environmentVariables"]}
     keys = {*KEYS.values()}
     settings = {f"IMAGERAG_{name.upper()}" for name in Settings.model_fields}
-    assert keys <= variables.keys() <= {*keys, *HUB_KEYS, *settings, TOKEN, "IMAGERAG_HOME"}
+    assert keys <= variables.keys() <= {*keys, *HUB_KEYS, *settings, MCP_TOKEN, "IMAGERAG_HOME"}
     assert all(one["description"] and set(one) <= INPUT | {"name"} for one in variables.values())
     assert {name for name, one in variables.items() if one.get("isSecret")} == variables.keys() & {
         *keys,
         *HUB_KEYS,
-        TOKEN,
+        MCP_TOKEN,
     }
-    assert (TOKEN in variables) == (package["transport"]["type"] != "stdio")
+    assert (MCP_TOKEN in variables) == (package["transport"]["type"] != "stdio")

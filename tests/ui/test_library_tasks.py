@@ -272,3 +272,13 @@ async def test_texts_of_an_image_that_are_too_long_are_refused_by_the_name_of_th
         [UploadedImage(data=(tmp_path / "one.png").read_bytes(), name="one.png", caption="x" * 20_001)], library="mine"
     )
     assert uploads.skipped == [("one.png", "its caption has 20,001 characters, and at most 20,000 are kept")]
+
+
+async def test_an_encoder_that_no_page_turns_on_is_refused_with_the_command_that_allows_it(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    async with client_of(UiState(rag=rag)) as client:
+        spec = "open_clip:local-dir:/models/my clip"
+        answer = await client.post("/library", json={"name": "mine", "embedder": spec})
+        assert (answer.status_code, answer.json()["error"]) == (400, "UntrustedError")
+        assert answer.json()["message"].endswith(f"imagerag trust --spec '{spec}'")
+    assert await rag.libraries.list() == []

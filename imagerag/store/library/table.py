@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from imagerag.agent.errors import ImageRAGError, UnknownLibraryError
+from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, UnknownLibraryError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
@@ -63,6 +63,11 @@ class LibraryTable(TableImages):
             return False
         return True
 
+    def _is_deleted(self) -> bool:
+        """Whether the library is gone, and not what it is in: whoever deletes it may leave an empty folder."""
+        parts = (self.folder / "_versions", self.folder / "data")
+        return self.folder.parent.exists() and not any(part.exists() for part in parts)
+
     async def read(self, work: Callable[[], T]) -> T:
         """Run a read that may conflict with commits of other processes.
 
@@ -72,20 +77,24 @@ class LibraryTable(TableImages):
         """
         try:
             return await asyncio.to_thread(retry_on_conflict, work)
+        except LibraryDamagedError as error:  # its metadata cannot be read
+            failure, cause = error, error.__cause__ or error
         except ImageRAGError:
             raise
         except LANCE_ERRORS as error:
-            if await asyncio.to_thread(self._follow_rename):
-                return await self.read(work)
-            if not await asyncio.to_thread(self.folder.exists) and await asyncio.to_thread(self.folder.parent.exists):
-                raise UnknownLibraryError(f"library {self.name!r} was deleted meanwhile") from error
-            raise damaged(self.name, error, self.folder) from error
+            failure, cause = damaged(self.name, error, self.folder), error
+        if await asyncio.to_thread(self._follow_rename):
+            return await self.read(work)
+        if await asyncio.to_thread(self._is_deleted):
+            raise UnknownLibraryError(f"library {self.name!r} was deleted meanwhile") from cause
+        raise failure from cause
 
     async def write(self, work: Callable[[], T]) -> T:
         """Run a write of rows, concurrently with other writers."""
 
         def locked() -> T:
             with self.writing():
+                _ = self.lance.version  # fails where it was deleted: nothing may be written into its folder then
                 return work()
 
         return await self.read(locked)

@@ -57,7 +57,7 @@ async def draw_page(request: Request) -> Response:
 async def start_run(request: Request) -> Response:
     """Start a run; the answer has its address."""
     body, state = await read_json(request, DrawRequest), state_of(request)
-    rag, run_id = client_of(state, body), new_run_id()
+    rag, run_id = await client_of(state, body), new_run_id()
     if is_blank(body.prompt):
         raise UsageError("the prompt is empty: write what is to be drawn")
     events = rag.stream(body.prompt, run_id=run_id, **await run_options(state, body))
@@ -70,7 +70,8 @@ async def estimate_run(request: Request) -> Response:
     body, state = await read_json(request, DrawRequest), state_of(request)
     written = not is_blank(body.prompt)
     options = await run_options(state, body)
-    estimate = await client_of(state, body).estimate(body.prompt if written else UNWRITTEN, **options)
+    rag = await client_of(state, body)
+    estimate = await rag.estimate(body.prompt if written else UNWRITTEN, **options)
     if not written:  # what is likely to go wrong depends on the prompt
         estimate = estimate.model_copy(update={"warnings": []})
     return estimate_part(request, estimate, backends=True)

@@ -1,5 +1,6 @@
 """`/library` and `/library/NAME`: the libraries, and one of them with its images, search and adding."""
 
+import shlex
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -57,8 +58,8 @@ def _check_encoder(request: Request, spec: str) -> None:
     named = state_of(request).rag.dependencies.user_named_specs
     if spec and not (is_plain(spec, services=False) or spec in named or is_named(spec)):
         raise UntrustedError(
-            f"encoder {spec} has an address or a path of its own, or is of an installed package: name it where the "
-            f"page is started (`embedder={spec}`)"
+            f"encoder {spec} has an address or a path of its own, or is of an installed package, so that no page turns "
+            f"it on. Allow it on the machine of the page: imagerag trust --spec {shlex.quote(spec)}"
         )
 
 

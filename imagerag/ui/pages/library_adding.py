@@ -136,7 +136,7 @@ async def _name(request: Request) -> str:
     name = request.path_params["name"]
     if not can_change(name):
         raise UsageError(f"{name!r} cannot be changed: snapshots and the built-in catalogue stay as they are")
-    return (await state_of(request).rag.libraries.summary(name, disk=False)).name
+    return await state_of(request).rag.libraries.current_name(name)
 
 
 def _uploads(request: Request) -> UploadTask:

@@ -56,7 +56,7 @@ async def found_part(request: Request) -> Response:
     """The results of a search, as a part of the page."""
     state, query = state_of(request), request.query_params
     # A library of the home, by its own name: no search service, nothing of an installed package, not several.
-    name = (await state.rag.libraries.summary(request.path_params["name"], disk=False)).name
+    name = await state.rag.libraries.current_name(request.path_params["name"])
     text, image = query.get("q", "").strip() or None, query.get("image", "")
     data = await _image(request, name, image) if image else None
     k = number_of(query.get("k", str(FOUND)), MOST) or FOUND

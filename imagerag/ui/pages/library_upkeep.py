@@ -82,12 +82,12 @@ async def start_task(request: Request) -> Response:
     body, state, kind = await read_json(request, TaskRequest), state_of(request), request.path_params["kind"]
     if kind not in WORK:
         raise HTTPException(404)
-    summary = await state.rag.libraries.summary(request.path_params["name"], disk=False)
+    name = await state.rag.libraries.current_name(request.path_params["name"])
 
     async def work(task: LibraryTask) -> Any:
-        return await WORK[kind](state.rag, summary.name, body, task)
+        return await WORK[kind](state.rag, name, body, task)
 
-    task = state.library_tasks.start(LibraryTask(kind=kind, library=summary.name), work)
+    task = state.library_tasks.start(LibraryTask(kind=kind, library=name), work)
     return JSONResponse({"task": task.task_id}, 201)
 
 
@@ -166,11 +166,11 @@ async def _idle(request: Request) -> str:
     Raises:
         UsageError: there is some.
     """
-    state, name = state_of(request), request.path_params["name"]
-    name = (await state.rag.libraries.summary(name, disk=False)).name
+    state = state_of(request)
+    name = await state.rag.libraries.current_name(request.path_params["name"])
     if any(not task.ended for task in state.library_tasks.of_library(name)):
         raise UsageError(texts_of(request)("library.upkeep.busy"))
-    return str(name)
+    return name
 
 
 async def _export(rag: ImageRAG, name: str, body: TaskRequest, task: LibraryTask) -> ExportedFile:

@@ -20,9 +20,13 @@ from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import schema, search, table
 from imagerag.store.library.database import list_libraries, remove
+from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
+from imagerag.store.library.indexing.uploads import UploadedImage, add_uploads
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import read_library_metadata
+from imagerag.store.library.maintenance.changes import ImageChanges
+from imagerag.store.library.maintenance.removal import remove_images
 from imagerag.store.library.schema import ImageRecord, NewImage
 
 NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
@@ -196,6 +200,30 @@ async def test_a_library_that_is_deleted_while_it_is_open_is_said_to_be(home, li
     for reading in (library.rows(), library.delete([row.id]), library.count()):
         with pytest.raises(UnknownLibraryError, match="was deleted meanwhile"):
             await reading
+
+
+async def test_a_library_that_is_deleted_while_it_is_written_is_said_to_be_and_stays_deleted(
+    home, library, put, picture, tmp_path
+):
+    row = await put("red")
+    (tmp_path / "blue.png").write_bytes(picture("blue"))
+    files = [tmp_path / "blue.png"]
+    remove(home, library.name)
+    for writing in (
+        library.update([replace(row, caption="new")]),
+        library.update_ocr({row.id: ("words", 0.9)}),
+        index(files, library),
+        index(files, library, copy=True),
+        add_files(library, files, ImageChanges(caption="blue")),
+        add_uploads(library, [UploadedImage(data=picture("blue"), name="blue.png")]),
+        remove_images(library, [row.id]),
+        library.table.copy_files({row.id: lambda: picture("red")}),
+        library.calibrate(),
+        library.optimize(),
+    ):
+        with pytest.raises(UnknownLibraryError, match="was deleted meanwhile"):
+            await writing
+        assert library.name not in list_libraries(home), "a folder that is left would be a damaged library"
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

@@ -98,11 +98,11 @@ async def index(
         StorageError: the disk is full, or cannot be written; earlier commits stay.
     """
     report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
-    if not dry_run:
-        await asyncio.to_thread(check_writable, library.folder, SPARE)
     named_paths = [Path(path) for path in paths]
     with report.timed("read"):
         known_files = await library.table.known_files()
+        if not dry_run:
+            await asyncio.to_thread(check_writable, library.folder, SPARE)
         scan_result = await asyncio.to_thread(
             lambda: scan(
                 named_paths,

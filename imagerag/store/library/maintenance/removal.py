@@ -49,7 +49,7 @@ async def remove_images(library: Library, ids: Collection[str]) -> int:
         StorageError: the disk is full, or cannot be written.
     """
     async with library.files_lock():
-        await in_thread(_write, library, removed_ids(library.folder) | set(ids))
+        await _write(library, removed_ids(library.folder) | set(ids))
         ordered = sorted(ids)
         parts = [ordered[at : at + AT_ONCE] for at in range(0, len(ordered), AT_ONCE)]
         return sum([await library.delete(part) for part in parts])
@@ -60,7 +60,7 @@ async def allow_again(library: Library, ids: Collection[str]) -> None:
     async with library.files_lock():
         noted = removed_ids(library.folder)
         if not noted.isdisjoint(ids):
-            await in_thread(_write, library, noted - set(ids))
+            await _write(library, noted - set(ids))
 
 
 async def settle(
@@ -104,7 +104,6 @@ def write_removed(folder: Path, ids: Collection[str]) -> None:
         write_atomically(path, "".join(f"{one}\n" for one in sorted(ids)).encode())
 
 
-def _write(library: Library, ids: Collection[str]) -> None:
+async def _write(library: Library, ids: Collection[str]) -> None:
     # Hold the lock while writing, or an exclusive holder would delete the half-written file as a stray.
-    with library.table.writing():
-        write_removed(library.folder, ids)
+    await library.table.write(lambda: write_removed(library.folder, ids))

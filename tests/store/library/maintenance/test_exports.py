@@ -32,6 +32,7 @@ from imagerag.store.library.maintenance.export import ImageSidecar, export_folde
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.sources import opening
+from imagerag.store.text_files import clean
 from tests.store.conftest import ColourEmbedder
 
 REF = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
@@ -504,7 +505,7 @@ async def test_an_export_of_a_newer_version_is_said_to_be_one(library: Library, 
     assert "newer version of imagerag" in why
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.strip)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(clean)
 
 
 @settings(max_examples=200, deadline=None)
