@@ -1,14 +1,16 @@
-"""Previews of a library's images: thumbnails in terminals that can show them, else a table."""
+"""Previews of a library's images: thumbnails in terminals that can show them, else a table; and those that an export
+lacks."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.cli.terminal.output import bold, dim, say_all, short, table, tail
+from imagerag.cli.terminal.output import bold, columns, dim, hanging, say_all, short, table, tail
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
@@ -68,6 +70,17 @@ def example_lines(rows: "Sequence[ImageRecord]", total: int) -> list[str]:
         for row in rows[:SHOWN]
     ]
     return [*table(cells, cut=(2, 3), paths={3}), *_more(total)] if rows else []
+
+
+def missing_lines(missing: Mapping[str, str]) -> list[str]:
+    """The first images that an export lacks, each with the reason."""
+    room = columns()
+    lines = [
+        line
+        for one, why in list(missing.items())[:SHOWN]
+        for line in hanging(clean(as_commands(why)), room, indent=4, head=f"  {dim(one[:12])}  ")
+    ]
+    return [*lines, f"  and {len(missing) - SHOWN:,} more: --json lists them"] if len(missing) > SHOWN else lines
 
 
 def _more(total: int) -> list[str]:

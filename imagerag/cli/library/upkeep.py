@@ -13,6 +13,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.library.check import last_check_lines
+from imagerag.cli.library.previews import missing_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED, between_images
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
@@ -105,7 +106,7 @@ def export_command(
         say_json(ExportDocument(library=name, format=kind, export=result).as_json())
     else:
         say(f"{short(result.path, 60)}: {count(result.images, 'image')}, {size_of_bytes(result.bytes)}")
-        say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(result.missing.items())[:LISTED]])
+        say_all(missing_lines(result.missing))
     return 1 if result.missing else 0
 
 

@@ -246,7 +246,9 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
 
 
 def unknown(home: DataDir, name: str) -> UnknownLibraryError:
-    """`UnknownLibraryError` that lists the existing libraries."""
+    """`UnknownLibraryError` that lists the existing libraries, or names the one that had this name before."""
+    if (now := renames(home).get(name)) in list_libraries(home):
+        return UnknownLibraryError(f"library {name!r} was renamed and is {now!r} now: name that one")
     message = unknown_name("library", name, list_libraries(home), where=str(home.root))
     return UnknownLibraryError(f"{message}. Make one: {python_call('libraries.index', PATH, library=name)}")
 

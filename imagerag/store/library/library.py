@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence, Set
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 
 from imagerag.agent.errors import EmbeddingMismatchError
@@ -190,9 +190,10 @@ class Library(LibraryReader):
         if self.metadata.regions is None:
             self._metadata = await self.table.read(work)
 
-    def files_lock(self) -> AbstractAsyncContextManager[None]:
-        """Lock out other tasks and processes that compare rows with files and write them."""
-        return self.table.files_lock()
+    def files_lock(self, *, dry_run: bool = False) -> AbstractAsyncContextManager[None]:
+        """Lock out other tasks and processes that compare rows with files and write them; a dry run writes no lock
+        either, so that it works on a disk that is only read."""
+        return nullcontext() if dry_run else self.table.files_lock()
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete images; returns the number of deleted rows. The threshold stays: `calibrate` again after deleting

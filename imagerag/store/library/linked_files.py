@@ -28,7 +28,8 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
         result = linked_bytes(digest, file)
         if isinstance(result, bytes):
             return result
-        problems.append(f"{file.path} {result}")
+        since = " since it was indexed" if result in (GONE, CHANGED, AWAY) else ""
+        problems.append(f"{file.path} {result}{since}")
     raise BlobError(_lost(digest, problems, files, library))
 
 
@@ -79,6 +80,6 @@ def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], libr
     message = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
     folder = os.path.dirname(split_member(files[0].path)[0])
     return (
-        f"the image {digest} is not where library {library!r} found it: {message} since it was indexed. "
+        f"the image {digest} is not where library {library!r} found it: {message}. "
         f"Type: {python_call('libraries.index', folder, library=library)}"
     )

@@ -167,3 +167,15 @@ def test_a_problem_is_told_and_sets_the_exit_code(imagerag: Imagerag, mine: str,
     )  # fmt: skip
     assert imagerag("library", "verify", "mine", "--repair").exit_code == 0
     assert not stray.exists()
+
+
+def test_an_export_names_what_it_lacks_and_what_to_type(
+    imagerag: Imagerag, mine: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (drawn / "widget-a.png").unlink()
+    written = imagerag("library", "export", "mine", tmp_path / "out")
+    [first, *lines] = written.stdout.splitlines()
+    assert (written.exit_code, "11 images" in first) == (1, True)
+    assert "widget-a.png is gone since it was indexed. Type: imagerag index" in " ".join(" ".join(lines).split())
+    assert all(len(line) <= 80 for line in lines if "/" not in line)

@@ -120,7 +120,7 @@ class RowWriter:
 
     async def _write(self, batch: ImageBatch) -> None:
         with self.report.timed("write"):
-            async with self.library.files_lock():
+            async with self.library.files_lock(dry_run=self.report.dry_run):
                 await self._commit(batch)
         for files in batch.read:
             self.advance(files)

@@ -93,7 +93,7 @@ class Indexing:
         for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
             with self.report.timed("read"):
                 descriptions = await asyncio.to_thread(self._sidecar_metadata, {one: first[one] for one in part})
-            async with self.library.files_lock():
+            async with self.library.files_lock(dry_run=self.report.dry_run):
                 await self.writer.update(
                     self._redescribed(await self.library.rows(part), descriptions, first, described)
                 )

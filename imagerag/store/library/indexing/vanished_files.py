@@ -144,7 +144,7 @@ async def _drop(
     ids, replaced, gone_entries = sorted(by_id), {one for one, _ in vanished.replaced}, set(vanished.gone)
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
-        async with library.files_lock():
+        async with library.files_lock(dry_run=report.dry_run):
             copied = set() if prune else await library.table.copied(part) - replaced
             rows = await library.rows(part)
             dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})

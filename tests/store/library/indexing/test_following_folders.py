@@ -339,7 +339,10 @@ async def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     (folder / "new.png").write_bytes(picture("red", mark=81))
     (folder / "black.txt").write_text("a coal card")
     before, version, asked = await library.rows(), library._table.version, embedder.images
+    locks = library.table.home.filling
+    shutil.rmtree(locks)
     planned = await index([folder], library, dry_run=True)
+    assert not locks.exists(), "a disk that is only read has no room for a lock"
     assert (await library.rows(), library._table.version, embedder.images) == (before, version, asked)
     done = await index([folder], library)
     wanted = {"added": 1, "changed": 1, "moved": 1, "updated": 1, "removed": 1, "unchanged": 4}
@@ -530,10 +533,10 @@ async def test_a_file_that_changes_between_being_read_and_written_is_told(
     """Another scan may have written what it is now; what it was is not written over that."""
     lock = Library.files_lock
 
-    def late(self: Library) -> Any:
+    def late(self: Library, **options: Any) -> Any:
         if (folder / "red.png").read_bytes() == picture("red"):
             (folder / "red.png").write_bytes(picture("red", mark=90))
-        return lock(self)
+        return lock(self, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Library, "files_lock", late)

@@ -38,6 +38,14 @@ async def test_the_old_name_finds_it(home: DataDir, shop: Library, embedder: Any
     assert len(thumbnails(home, "shop", [row.id for row in rows])) == 7
 
 
+async def test_what_is_for_good_is_done_under_the_new_name_only(home: DataDir, shop: Library) -> None:
+    rename_library(home, "shop", "store")
+    for attempt in (lambda: remove(home, "shop"), lambda: rename_library(home, "shop", "other")):
+        with pytest.raises(UnknownLibraryError, match="'shop' was renamed and is 'store' now"):
+            attempt()
+    assert list_libraries(home) == ["store"]
+
+
 async def test_who_has_it_open_goes_on(home: DataDir, shop: Library, folder: Path) -> None:
     (await shop.search("red", k=1),)
     rename_library(home, "shop", "store")
