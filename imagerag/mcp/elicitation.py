@@ -39,7 +39,7 @@ class ElicitedChoice(BaseModel):
     numbers: str = Field(
         default="",
         title="Numbers",
-        description="Numbers of the references to use, best first, with commas between them; none or nothing takes none.",
+        description="Numbers of the references to use, best first, with commas between them; nothing takes none.",
         max_length=200,
     )
 
