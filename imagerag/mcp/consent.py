@@ -6,7 +6,7 @@ another image or another caption asks anew.
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.assistants.adding import Addition, add, declined, not_asked, planned_addition
 from imagerag.assistants.tool_inputs import AddImage
@@ -23,7 +23,9 @@ KEY: Final = "consent"
 
 
 class ElicitedConsent(BaseModel):
-    """The form's schema."""
+    """An image for a library."""
+
+    model_config = ConfigDict(title="Add an image")  # clients show both
 
     add: bool = Field(default=True, title="Add it", description="Whether the image is added to the library.")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.formatting.numbers import cosine
@@ -31,12 +31,15 @@ _NONE: Final = frozenset({"", "none", "no", "0", "[]"})
 
 
 class ElicitedChoice(BaseModel):
-    """The form's schema: text, because every client can show it."""
+    """The references to draw with."""
+
+    # Clients show the title and the docstring. Text, because every client can show it.
+    model_config = ConfigDict(title="References")
 
     numbers: str = Field(
         default="",
         title="Numbers",
-        description="Numbers of the references to use, best first, with commas between them; 'none' takes none.",
+        description="Numbers of the references to use, best first, with commas between them; nothing takes none.",
         max_length=200,
     )
 

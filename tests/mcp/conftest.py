@@ -174,17 +174,20 @@ class Human:
     Attributes:
         says: what the form is filled in with, one answer after the other; None leaves it.
         asked: the questions.
+        titles: what clients show of each form beside its fields: title and description.
         name: of the form's field.
         leaving: how the form is left.
     """
 
     says: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     name: str = "numbers"
     leaving: Literal["decline", "cancel"] = "decline"
 
     async def __call__(self, _: Any, params: Any) -> mcp_types.ElicitResult:
         self.asked.append(params.message)
+        self.titles.append(" ".join(params.requested_schema.get(key, "") for key in ("title", "description")).strip())
         said = self.says.pop(0)
         if said is None:
             return mcp_types.ElicitResult(action=self.leaving)

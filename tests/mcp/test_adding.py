@@ -77,6 +77,7 @@ async def test_on_yes_the_image_is_added_and_searched_for(shelf: Shelf, client: 
         seen = await connected.call_tool("view_image", {"image_id": report["image"]["uri"]})
         assert not seen.is_error
     (question,) = person.asked
+    assert person.titles[0] in ("Add an image An image for a library.", "")
     assert question.startswith('Add this image to the library "mine"?\n"second.png", ')
     assert all(word in question for word in ('"a teal ringed hexagon"', '"cup"', '"CC0-1.0"', '"Ada"'))
 

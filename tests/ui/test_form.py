@@ -42,6 +42,9 @@ async def test_what_a_click_can_cost_follows_the_form_and_survives_a_reload(
     await expect(estimate).to_contain_text("2 calls")
     await browser_page.get_by_role("button", name="Clear the form").click()
     await expect(browser_page.get_by_label("Prompt", exact=True)).to_have_value("")
+    await browser_page.evaluate("sessionStorage.setItem('imagerag.draw', '{\"fields\": {}}')")  # of another version
+    await browser_page.reload()
+    await expect(estimate).to_contain_text("8 calls")
 
 
 async def test_an_option_that_cannot_be_is_said_by_the_name_of_its_field(

@@ -298,6 +298,11 @@ async def test_upkeep_says_what_it_did(browser_page: Page, server: UiServer) -> 
     }.items():
         await page.get_by_role("button", name=button, exact=True).click()
         await expect(page.locator(".task").first).to_contain_text(result)
+    shown = {
+        path: await (await page.request.get(f"{server.address}/library/mine{path}")).text() for path in ("", "/upkeep")
+    }
+    assert "copies compared. All in order" in shown["/upkeep"]
+    assert "copies compared. All in order" not in shown[""]
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Save the file").click()
     assert (await download.value).suggested_filename == "mine.parquet"

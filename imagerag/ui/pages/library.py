@@ -77,9 +77,11 @@ async def make_library(request: Request) -> Response:
 
 
 async def library_page(request: Request) -> Response:
-    """One library."""
+    """One library. The results of its upkeep are on that page only: they may fill many screens."""
     try:
-        return page(request, "library.html", **await library_values(request, disk=False))
+        values = await library_values(request, disk=False)
+        tasks = [task for task in values.pop("tasks") if not task.ended or task.kind in ("upload", "index", "remove")]
+        return page(request, "library.html", tasks=tasks, **values)
     except ImageRAGError as error:
         return page(request, "library_gone.html", status=404, message=str(error))
 

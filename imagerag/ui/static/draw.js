@@ -42,17 +42,23 @@ function save() {
   sessionStorage.setItem(KEY, JSON.stringify(saved));
 }
 
+function fill(saved) {
+  for (const [name, value] of Object.entries(saved.fields)) {
+    const field = form.querySelector(`[name="${CSS.escape(name)}"]`);
+    if (field?.type === "checkbox") field.checked = value;
+    else if (field) field.value = value;
+  }
+  for (const box of form.querySelectorAll("[name=library]")) box.checked = saved.libraries.includes(box.value);
+  sources.restore(saved.sources);
+}
+
 /** Fill the form with what was saved when the page was left, and with what the address says. */
 function restore() {
-  const saved = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-  if (saved) {
-    for (const [name, value] of Object.entries(saved.fields)) {
-      const field = form.querySelector(`[name="${CSS.escape(name)}"]`);
-      if (field?.type === "checkbox") field.checked = value;
-      else if (field) field.value = value;
-    }
-    for (const box of form.querySelectorAll("[name=library]")) box.checked = saved.libraries.includes(box.value);
-    sources.restore(saved.sources);
+  try {
+    const saved = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    if (saved) fill(saved);
+  } catch {
+    sessionStorage.removeItem(KEY);  // of another version
   }
   const query = new URLSearchParams(location.search);
   if (query.has("prompt")) form.prompt.value = query.get("prompt");

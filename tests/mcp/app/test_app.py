@@ -29,6 +29,9 @@ async def accessible(page: Page) -> None:
     for width in (320, 400, 800, 1600):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert await frame.evaluate(
+            "[...document.querySelectorAll('.offers li')].every(one => one.scrollHeight <= one.clientHeight + 1)"
+        ), width
 
 
 async def picture(page: Page, name: str) -> None:
@@ -204,6 +207,10 @@ async def test_images_of_a_search_are_proposed_to_the_model(sketch: ServerState,
         await pictures(frame, 4)
         await expect(frame.locator(".offers > li").first).to_contain_text("reaches")
         await expect(frame.locator(".offers > li").last).to_contain_text("below")
+        for one in hits:
+            one["source"] = "https://pages.example.org/of/the/image"
+        await host.notice("tool-result", result)
+        await expect(frame.get_by_role("link", name="pages.example.org")).to_have_count(4)
         await accessible(browser_page)
         await frame.get_by_role("checkbox").nth(2).check()
         await frame.get_by_role("button", name="Use these").click()
