@@ -35,8 +35,10 @@ from imagerag.agent.types import (
 )
 from imagerag.agent.types.web_sources import MAX_SOURCES
 
+_MAX_REVISED = 32_000
+"""Characters of a reworded prompt that are kept: as many as a prompt may have."""
+
 _KEPT = (
-    "revised_prompt",
     "cost_usd",
     "usage",
     "prompt",
@@ -128,6 +130,7 @@ class ImageGeneration:
                     image=shown,
                     original=original if shown != original else None,
                     mask=masked.check if masked else None,
+                    revised_prompt=generated.revised_prompt and generated.revised_prompt[:_MAX_REVISED],
                     **{name: getattr(generated, name) for name in _KEPT},
                 )
             raise await self._with_kept_bytes(unread)
