@@ -50,6 +50,12 @@ _KEPT = (
 )
 
 
+def _revised(generated: GeneratedImage) -> str | None:
+    """The reworded prompt, as text that can be stored."""
+    revised = generated.revised_prompt
+    return None if revised is None else revised[:_MAX_REVISED].encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageGeneration:
     """Asks the generator for one image, and tells how far it is.
@@ -115,6 +121,9 @@ class ImageGeneration:
             parts = await asyncio.gather(*map(self.part, references))
             try:
                 generated = await self.generator.generate(prompt, parts, variation=variation, size=size)
+                if not hasattr(generated, "data"):
+                    kind = type(generated).__name__
+                    raise TypeError(f"{self.generator.identity} returned {kind}, and not a GeneratedImage")
                 if (
                     size is not None and not capabilities_of(self.generator).members
                 ):  # a fallback says itself what was sent
@@ -130,7 +139,7 @@ class ImageGeneration:
                     image=shown,
                     original=original if shown != original else None,
                     mask=masked.check if masked else None,
-                    revised_prompt=generated.revised_prompt and generated.revised_prompt[:_MAX_REVISED],
+                    revised_prompt=_revised(generated),
                     **{name: getattr(generated, name) for name in _KEPT},
                 )
             raise await self._with_kept_bytes(unread)
