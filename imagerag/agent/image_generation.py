@@ -35,8 +35,10 @@ from imagerag.agent.types import (
 )
 from imagerag.agent.types.web_sources import MAX_SOURCES
 
+_MAX_REVISED = 32_000
+"""Characters of a reworded prompt that are kept: as many as a prompt may have."""
+
 _KEPT = (
-    "revised_prompt",
     "cost_usd",
     "usage",
     "prompt",
@@ -46,6 +48,12 @@ _KEPT = (
     "references_sent",
     "sources",
 )
+
+
+def _revised(generated: GeneratedImage) -> str | None:
+    """The reworded prompt, as text that can be stored."""
+    revised = generated.revised_prompt
+    return None if revised is None else revised[:_MAX_REVISED].encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +121,9 @@ class ImageGeneration:
             parts = await asyncio.gather(*map(self.part, references))
             try:
                 generated = await self.generator.generate(prompt, parts, variation=variation, size=size)
+                if not hasattr(generated, "data"):
+                    kind = type(generated).__name__
+                    raise TypeError(f"{self.generator.identity} returned {kind}, and not a GeneratedImage")
                 if (
                     size is not None and not capabilities_of(self.generator).members
                 ):  # a fallback says itself what was sent
@@ -128,6 +139,7 @@ class ImageGeneration:
                     image=shown,
                     original=original if shown != original else None,
                     mask=masked.check if masked else None,
+                    revised_prompt=_revised(generated),
                     **{name: getattr(generated, name) for name in _KEPT},
                 )
             raise await self._with_kept_bytes(unread)

@@ -74,7 +74,7 @@ def _mask_steps(record: "RunRecord") -> list[str]:
 
 def _key(record: "RunRecord") -> str:
     """Name the key to set: the variable that the reason names, else that of the backend that was asked last."""
-    variable = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
+    variable = re.search(r"(?<=\bset )[A-Z][A-Z0-9_]+|\b[A-Z][A-Z0-9_]*_KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
     advice = f"set {variable[0]}" if variable else f"check the key of {of}"
     return f"{advice}, and run it again; which keys are set: imagerag doctor"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from inspect import isclass
 
 from imagerag.agent import concept_tracker, errors
+from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import (
     BackendError,
     BudgetExceededError,
@@ -135,7 +136,7 @@ def _rank(attempt: Attempt, common: frozenset[str] | None) -> tuple[int, float, 
 
 def result_from_error(error: BaseException, node: str) -> RunResult:
     """The run's outcome after `node` failed with `error` and no retry is left."""
-    message = str(error) or type(error).__name__
+    message = message_of(error)
     if isinstance(error, RefusalError):
         return RunResult(outcome=Outcome.REFUSED, reason=message)
     if isinstance(error, BudgetExceededError):

@@ -25,4 +25,4 @@ class AccountRejections:
         self._in_a_row = self._in_a_row + 1 if kind else 0
         if kind is None or self._in_a_row < MOST:
             return None
-        return kind(f"{self._in_a_row} lines in a row were rejected, and the rest was left: {result.reason}")
+        return kind(f"{self._in_a_row} lines in a row were rejected, so no other was begun: {result.reason}")

@@ -42,7 +42,12 @@ class BatchManifest:
         """The settings in `now` that differ from those of the start; empty when none does."""
         before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
         differs = [name for name in after if _parsed_value(name, before.get(name)) != _parsed_value(name, after[name])]
-        return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
+        return "; ".join(_difference(name, before.get(name), after[name]) for name in differs)
+
+
+def _difference(name: str, before: Any, after: Any) -> str:
+    earlier = f"no {name}" if before is None else f"{name} {before!r}"
+    return f"{earlier}, now {'none' if after is None else repr(after)}"
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,13 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
         rows = _of_file(path, PathPolicy(path.parent, allow_outside=allow_outside))
     else:
         rows = _of_values(source)
-    first_lines: dict[str, int] = {}
+    first_rows: dict[str, tuple[int, str]] = {}
     for item in rows:
         # Files are named by ids, and not every file system tells upper from lower case.
-        first = first_lines.setdefault(item.id.casefold(), item.index)
+        first, first_id = first_rows.setdefault(item.id.casefold(), (item.index, item.id))
         if first != item.index:
-            raise UsageError(f"lines {first} and {item.index} have the same id, {item.id!r}: give each its own")
+            case = "" if first_id == item.id else f" but for upper and lower case ({first_id!r})"
+            raise UsageError(f"lines {first} and {item.index} have the same id, {item.id!r}{case}: give each its own")
         yield item
 
 

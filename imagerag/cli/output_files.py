@@ -115,6 +115,8 @@ def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None)
     if _is_folder(file):
         writable(file / "image")
         return file
+    if value.endswith(("/", os.sep)):
+        raise UsageError(f"--out {value}: there is no such folder: make it, or name a file")
     if file.suffix.lower() not in {*RESULT_SUFFIXES.values(), ".jpeg", ""}:
         raise UsageError(f"--out {value}: an image's file ends in .png, .jpg, .webp or .gif")
     names = [file] if file.suffix else [file.with_suffix(suffix) for suffix in RESULT_SUFFIXES.values()]

@@ -52,6 +52,8 @@ def read_image(image: Image) -> bytes:
     """
     if isinstance(image, bytes):
         return image
+    if not isinstance(image, str | Path):
+        raise UsageError(f"an image is a file's path, or its bytes; not {type(image).__name__}")
     try:
         return read_regular(Path(image).expanduser(), longest=MAX_BYTES)
     except OSError as error:
@@ -82,5 +84,11 @@ async def keep_image(blobs: "BlobStore", image: Image) -> ImageRef:
 
 
 def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:
-    """(name, image) of each; those without a name have an empty one."""
+    """(name, image) of each; those without a name have an empty one.
+
+    Raises:
+        UsageError: one image instead of a list.
+    """
+    if not isinstance(images, list | tuple):
+        raise UsageError(f"images of yours are a list, also if there is only one; not {type(images).__name__}")
     return [item if isinstance(item, tuple) else ("", item) for item in images]

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.size_translation import check_size
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunSpec
 from imagerag.agent.types.filters import FilterInput
 from imagerag.files.inputs import Image, keep_image, make_run_config, make_size
-from imagerag.files.source_images import SourceImages
+from imagerag.files.source_images import SourceImages, readable
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.configuration.settings import Settings
 
@@ -186,12 +187,14 @@ class RunRequest:
         """Upper bounds of the run's calls and cost. Nothing is asked and nothing is spent.
 
         Raises:
-            UsageError: an image cannot be read, or the backends cannot do what was asked for.
+            UsageError: an image cannot be read, the library is not there, or the backends cannot do what was asked for.
         """
         from imagerag.graphs.cost_estimate import estimate_setup
         from imagerag.graphs.validation import validate_prompt
 
         await self.images.check()
+        if self.initial_image is not None:
+            await in_thread(readable, self.initial_image)
         return await estimate_setup(
             dependencies,
             self.setup,

@@ -58,7 +58,7 @@ class SourceImages:
         Raises:
             UsageError: one that cannot be read, a mask that does not fit, or no such image in the library.
         """
-        images = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        images = self._named
         if self.edit_library is not None:
             own = [await self._of_library(self.edit_library, dependencies, setup)]
         else:
@@ -74,14 +74,24 @@ class SourceImages:
         return own
 
     async def check(self) -> None:
-        """See that the mask fits the image that is edited, before anything is kept.
+        """See that the images can be read, and that the mask fits the one that is edited, before anything is kept.
 
         Raises:
-            UsageError: it does not, or one of them cannot be read.
+            UsageError: it does not, or one of them cannot be read; or what names a library image is no id.
         """
-        images = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        from imagerag.graphs.edit_source import sha256_of
+
+        images = self._named
+        if self.edit_library is not None:
+            sha256_of(self.edit_library)
+        for _, image in images:
+            await in_thread(readable, image)
         if self.mask is not None and images:
             await in_thread(check, self.mask, images[0][1])
+
+    @property
+    def _named(self) -> list[tuple[str, Image]]:
+        return [*named_images(self.subjects), *named_images([self.edit] if self.edit is not None else [])]
 
     async def _of_library(self, name: str, dependencies: "Dependencies", setup: RunSpec) -> Subject:
         from imagerag.graphs.edit_source import edited_of_library
@@ -93,17 +103,26 @@ class SourceImages:
         return own
 
 
+def readable(image: Image) -> bytes:
+    """The bytes of an image, checked.
+
+    Raises:
+        UsageError: no such file, or not an image that can be read.
+    """
+    from imagerag.store.images.image_info import inspect
+
+    data = read_image(image)
+    with naming(image):
+        inspect(data)
+    return data
+
+
 def check(mask: Image, original: Image) -> None:
     """See that a mask fits an image.
 
     Raises:
         UsageError: it does not, or one of them cannot be read.
     """
-    from imagerag.store.images.image_info import inspect
     from imagerag.store.images.masks import check_mask
 
-    contents = [read_image(mask), read_image(original)]
-    for image, data in zip((mask, original), contents, strict=True):
-        with naming(image):
-            inspect(data)
-    check_mask(*contents)
+    check_mask(readable(mask), readable(original))

@@ -57,12 +57,18 @@ def invalid(error: "ValidationError", *, most: int = 3, inside: str = "") -> str
         most: problems that are named.
         inside: the part whose values are named without it: `seed`, not `config.seed`.
     """
-    problems = []
+    problems: dict[str, str] = {}
     for problem in error.errors(include_url=False):
         place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step)).removeprefix(f"{inside}.")
-        words = wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
-        problems.append(f"{place}: {words}" if place else words)
-    parts = list(dict.fromkeys(problems))
+        value = problem.get("input")
+        words = wrong(problem["type"], problem["msg"], value, problem.get("ctx") or {})
+        if place in problems and any(map(_is_branch, problem["loc"])):
+            earlier = problems[place].removesuffix(_but(value))
+            words = problems[place] if words.removesuffix(_but(value)) in earlier else f"{earlier}, or {words}"
+        elif place in problems:
+            words = f"{problems[place]}; {words}"
+        problems[place] = words
+    parts = [f"{place}: {words}" if place else words for place, words in problems.items()]
     return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
 
 

@@ -6,13 +6,11 @@ rounds while every model answers at once.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.calls.costs import estimator_of, max_cost_with
-from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.judge_image_check import CHECK_IMAGES, needs_image_check
 from imagerag.agent.ports import (
@@ -180,7 +178,7 @@ async def estimate_setup(
     Raises:
         SpecError: a backend that there is not.
         UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; a workflow that its
-            server cannot run; or a library with a service that cannot be searched.
+            server cannot run; or a library that is not there or cannot be searched.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
@@ -205,15 +203,13 @@ async def estimate_setup(
         mask=mask,
         done=done,
     )
-    # The built-in library would have to be made for it; one that is not there is the run's own matter.
+    # The built-in library would have to be made for it.
     checked_setup = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
-    warned = await server_warnings(generator)
-    with suppress(ImageRAGError):
-        warned += await run_warnings(dependencies, checked_setup, prompt)
+    warned = [*await server_warnings(generator), *await run_warnings(dependencies, checked_setup, prompt)]
     references = setup.config.reference_limit(generator.max_references)
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
     notes = [*total.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
-    return total.model_copy(update={"warnings": list(warned), "notes": notes})
+    return total.model_copy(update={"warnings": warned, "notes": notes})
 
 
 def _sent_words(service: WebLibrary) -> str:

@@ -21,9 +21,7 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
     """
     if library is None:
         raise UsageError("an image of a library is to be edited, and there is none: name it with `library=NAME`")
-    sha = name.strip().lower().removeprefix("image://")
-    if not _ID.fullmatch(sha):
-        raise UsageError(f"{name[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
+    sha = sha256_of(name)
     try:
         data = await library.image_bytes(sha)
     except BlobError as error:
@@ -32,3 +30,15 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
     hits = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)
     return edited_from(hits[0], image) if hits else Subject(image=image, intent="edit")
+
+
+def sha256_of(name: str) -> str:
+    """The SHA-256 that an id of an image holds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    sha = str(name).strip().lower().removeprefix("image://")
+    if not _ID.fullmatch(sha):
+        raise UsageError(f"{str(name)[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
+    return sha

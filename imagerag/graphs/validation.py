@@ -24,6 +24,7 @@ def validate_prompt(prompt: str) -> str:
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
     """
+    _check_text(prompt, "the prompt")
     if is_blank(prompt) and is_storable_text(prompt):
         raise UsageError("the prompt is empty: say what to draw")
     if len(prompt) > MAX_PROMPT:
@@ -38,6 +39,8 @@ def validate_feedback(feedback: Sequence[str]) -> list[str]:
     Raises:
         UsageError: one that is empty or too long, too many, or text that cannot be stored.
     """
+    for words in feedback:
+        _check_text(words, "the feedback")
     lines = [" ".join(_check_storable(words, "the feedback").split()) for words in feedback]
     if any(not says_something(words) for words in lines):
         raise UsageError("the feedback is empty: say what is to be different")
@@ -56,6 +59,7 @@ def validate_question(question: str) -> str:
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
     """
+    _check_text(question, "the question")
     if is_blank(question) or not re.search(r"\w", question):
         raise UsageError("the question is empty: say what you want to know")
     if len(question) > MAX_QUESTION:
@@ -116,6 +120,11 @@ def check_texts(values: Any, name: str = "") -> None:
     elif isinstance(values, list | tuple):
         for value in values:
             check_texts(value, name)
+
+
+def _check_text(value: object, name: str) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} has to be text, not {type(value).__name__}")
 
 
 def _check_storable(text: str, name: str) -> str:

@@ -156,7 +156,7 @@ def is_page(text: str) -> bool:
 def _parsed(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -44,7 +44,7 @@ def http_client() -> httpx2.AsyncClient:
     """
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        hooks = {"response": [_note_bill, _stay_at_origin, _name_errors]}
+        hooks = {"response": [_note_bill, _stay_at_origin, _replace_lone_surrogates, _name_errors]}
         # trust_env: the client would make its own transports for proxies, which do not handle credentials.
         _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
     return _clients[loop]
@@ -140,6 +140,25 @@ async def _stay_at_origin(response: httpx2.Response) -> None:
             del response.headers["location"]
 
 
+async def _replace_lone_surrogates(response: httpx2.Response) -> None:
+    r"""Replace halves of characters (`"\ud800"`) in JSON by U+FFFD: no client accepts them, and nothing can store them.
+
+    Models that are cut off within an emoji send them. An image that was paid for would be lost with them.
+    """
+    if not response.headers.get("content-type", "").partition(";")[0].strip().lower().endswith("json"):
+        return
+    content = await response.aread()
+    if b"\\ud" not in content and b"\\uD" not in content:
+        return
+    try:
+        text = json.dumps(json.loads(content), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return
+    valid = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if valid != text:
+        response._content = valid.encode()
+
+
 async def _name_errors(response: httpx2.Response) -> None:
     """Give an error in a response with status 200 an error status: JSON, or an HTML page instead of the expected JSON.
 
@@ -173,5 +192,5 @@ def error_in(text: str, *, page: bool = False) -> ErrorBody | None:
         return None
     try:
         return in_good_answer(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

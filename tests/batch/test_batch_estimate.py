@@ -45,6 +45,18 @@ async def test_the_estimate_is_the_sum_over_the_lines_and_nothing_is_run_or_writ
     assert not (tmp_path / "out").exists()
 
 
+async def test_lines_without_their_files_or_libraries_are_named(priced: ImageRAG, tmp_path: Path) -> None:
+    lines: list[Any] = [
+        "a cat",
+        {"prompt": "a cat", "library": "nosuch"},
+        {"prompt": "a cat", "initial_image": str(tmp_path / "nosuch.png")},
+        {"prompt": "a cat", "subjects": [str(tmp_path / "nosuch.png")]},
+    ]
+    total = await priced.estimate_batch(lines, tmp_path / "out", **ONE_ROUND)
+    assert total.lines == 1
+    assert [line.index for line in total.invalid_lines] == [2, 3, 4]
+
+
 async def test_limits_of_a_run_and_of_the_batch_hold_the_cost(priced: ImageRAG, tmp_path: Path) -> None:
     lines, out = [f"cat {n}" for n in range(8)], tmp_path / "out"
     by_run = await priced.estimate_batch(lines, out, max_run_cost_usd=0.25)

@@ -106,7 +106,7 @@ def test_a_line_that_cannot_be_read_is_told_and_the_next_is_read(tmp_path: Path,
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("in.jsonl", '{"id": "a", "prompt": "x"}\n{"id": "A", "prompt": "y"}\n', "the same id"),
+        ("in.jsonl", '{"id": "a", "prompt": "x"}\n{"id": "A", "prompt": "y"}\n', "upper and lower case"),
         ("in.jsonl", '"x"\n{"id": "00001", "prompt": "y"}\n', "the same id"),
         ("in.csv", "words\nx\n", "no column 'prompt'"),
         ("in.yaml", "x", "has to end in"),

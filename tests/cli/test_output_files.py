@@ -45,6 +45,12 @@ def test_a_file_that_is_there_is_not_written_over_unasked(imagerag: Imagerag, tm
         assert decode((tmp_path / "moon.png").read_bytes()).width > 0
 
 
+def test_a_folder_that_is_not_there_is_no_file(imagerag: Imagerag, tmp_path: Path) -> None:
+    result = imagerag("generate", KNOWN, "--out", "pictures/")
+    assert (result.exit_code, "there is no such folder" in one_line(result)) == (2, True)
+    assert not (tmp_path / "pictures.png").exists()
+
+
 def test_a_foreign_file_where_the_sidecar_goes_is_not_written_over(imagerag: Imagerag, tmp_path: Path) -> None:
     (tmp_path / "moon.png.json").write_text('{"mine": 1}')
     for name in ("moon.png", "moon"):

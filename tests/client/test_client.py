@@ -88,7 +88,10 @@ async def test_images_of_ones_own(rag: ImageRAG, tmp_path: Path) -> None:
         ({"deadline_s": 0}, "deadline_s"),
         ({"judge_mode": "guess"}, "judge_mode"),
         ({"initial_image": b"no image"}, "image"),
+        ({"initial_image": 3}, "its bytes; not int"),
         ({"subjects": ["/nowhere.png"]}, "/nowhere.png"),
+        ({"subjects": "mug.png"}, "a list, also if there is only one; not str"),
+        ({"subjects": [None]}, "its bytes; not NoneType"),
         ({"run_id": "../x"}, "run id"),
     ],
 )
@@ -98,6 +101,29 @@ async def test_what_cannot_be_is_said_before_anything_is_drawn(
     with pytest.raises(UsageError, match=words):
         await rag.generate("a heart", **options)
     assert await rag.runs.list() == []
+
+
+@pytest.mark.parametrize("prompt", [None, 3, b"a heart", ["a heart"]])
+async def test_a_prompt_that_is_no_text_is_refused(rag: ImageRAG, prompt: Any) -> None:
+    for call in (rag.generate, rag.estimate, rag.ask):
+        with pytest.raises(UsageError, match="has to be text, not"):
+            await call(prompt)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"library": "nosuch"}, "no library 'nosuch'"),
+        ({"initial_image": "/nowhere.png"}, "/nowhere.png"),
+        ({"subjects": [b"no image"]}, "not an image"),
+        ({"edit": "/nowhere.png"}, "/nowhere.png"),
+        ({"edit_library": "abc"}, "'abc' is no id of an image"),
+    ],
+)
+async def test_an_estimate_refuses_what_a_run_refuses(rag: ImageRAG, options: dict[str, Any], words: str) -> None:
+    for call in (rag.estimate, rag.generate):
+        with pytest.raises(UsageError, match=words):
+            await call("a heart", **options)
 
 
 async def test_a_step_that_is_no_number_is_refused_in_words(rag: ImageRAG) -> None:

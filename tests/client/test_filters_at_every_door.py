@@ -31,7 +31,7 @@ async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monke
     assert await prices(filter="") == everything
     monkeypatch.setenv("IMAGERAG_FILTER", "price<")
     rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
-    with pytest.raises(FilterError, match="environment: filter, column 7: expected a value"):
+    with pytest.raises(FilterError, match="IMAGERAG_FILTER: filter, column 7: expected a value"):
         await prices()
 
 

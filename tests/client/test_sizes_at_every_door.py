@@ -30,7 +30,7 @@ def test_an_argument_goes_before_the_environment_and_that_before_the_file(
     assert [size_of(rag), size_of(rag, size=SIZE), size_of(rag, size=(64, 48))] == ["2K", SIZE, "64x48"]
     assert size_of(rag, size="auto") is None
     monkeypatch.setenv("IMAGERAG_SIZE", "huge")
-    with pytest.raises(UsageError, match="environment: size: not a size: 'huge'"):
+    with pytest.raises(UsageError, match="IMAGERAG_SIZE: not a size: 'huge'"):
         ImageRAG(preset="sketch")
 
 

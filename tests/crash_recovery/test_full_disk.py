@@ -150,7 +150,7 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
         async for one in BatchRunner(rag.settings, rag.dependencies, prompts, tmp_path / "out", concurrency=2).run():
             results.append(one)  # noqa: PERF401  # kept when it raises
 
-    with pytest.raises(AuthError, match="the rest was left"):
+    with pytest.raises(AuthError, match="no other was begun"):
         await follow()
     assert 5 <= len(results) <= 7
     assert len(generator.calls) <= 8

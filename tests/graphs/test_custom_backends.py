@@ -10,7 +10,9 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
-from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity
+from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, GeneratedImage
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Outcome
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension
@@ -24,7 +26,7 @@ from imagerag.tools.registry import (
     make_judge,
     make_reranker,
 )
-from imagerag.tools.testing.fakes import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.fakes import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 
 WHOLE: dict[str, Callable[[], Any]] = {
     "generator": ScriptedGenerator,
@@ -206,7 +208,7 @@ def test_an_embedder_that_cannot_be_found_again_is_refused(told: Any, tmp_path: 
 
 @pytest.mark.parametrize("name", ["generator", "judge", "embedder", "library", "answerer", "reranker"])
 def test_an_object_where_a_name_is_wanted_says_what_to_do(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"{name} is a .* and has to be a text.*rag.dependencies.use\('{name}'"):
+    with pytest.raises(UsageError, match=rf"{name} has to be a text.*rag.dependencies.use\('{name}'"):
         ImageRAG(**{"preset": "sketch", name: WHOLE[name]()})
 
 
@@ -308,3 +310,58 @@ def test_a_metric_that_is_none_is_refused(install: Any, tmp_path: Path, monkeypa
     install("imagerag.metrics", RuntimeError("broken"))
     with pytest.raises(SpecError, match=r"cannot be loaded .*broken"):
         maker.one("theirs")
+
+
+class WeirdError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Own(ScriptedGenerator):
+    """A generator that returns or raises what it is made with."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__()
+        self._result = result
+
+    async def generate(self, *_: Any, **__: Any) -> Any:
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
+
+
+async def drawn_by(result: Any, home: Path, **options: Any) -> RunRecord:
+    rag = ImageRAG(generator="mine", judge="mine", library="mine", home=home)
+    parts = {"generator": Own(result), "judge": ScriptedJudge([]), "library": ScriptedLibrary()}
+    for role, part in parts.items():
+        rag.dependencies.use(role, "mine", part)
+    return await rag.generate("a cat", max_rounds=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (KeyError("x"), "KeyError: 'x'"),
+        (WeirdError(), "WeirdError: WeirdError"),
+        (ValueError("half a character: \ud800"), "half a character: ?"),
+        (ValueError("iVBORw0K" * 100_000), "ValueError: iVBORw0K"),
+        (None, "scripted:generator returned NoneType, and not a GeneratedImage"),
+        (b"an image", "returned bytes, and not a GeneratedImage"),
+    ],
+)
+async def test_an_error_of_a_backend_ends_the_run_by_name_and_at_a_bounded_length(
+    result: Any, reason: str, tmp_path: Path
+) -> None:
+    run = await drawn_by(result, tmp_path)
+    assert run.outcome is Outcome.FAILED
+    assert reason in run.reason
+    assert len(run.model_dump_json()) < 40_000
+
+
+@pytest.mark.parametrize("beside", [{"cost_usd": -5.0}, {"cost_usd": float("nan")}, {"usage": {"tokens": 10**30}}])
+async def test_a_cost_or_a_count_that_is_none_is_unknown(beside: dict[str, Any], tmp_path: Path) -> None:
+    image = GeneratedImage(data=sample_image("a cat"), **beside)
+    run = await drawn_by(image, tmp_path, max_cost_usd=0.15, assume_cost_usd_per_call=0.1)
+    assert run.outcome is Outcome.BUDGET_EXHAUSTED
+    assert (run.call_log[0].cost_usd, run.call_log[0].usage) == (None, {})
+    assert run.cost_usd == 0.1

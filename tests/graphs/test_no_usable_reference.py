@@ -234,3 +234,7 @@ async def test_a_run_that_failed_for_a_missing_key_says_which(stage):
         other = event.record or other
     assert other is not None
     assert other.next_steps[0].startswith("check the key of scripted:generator")
+    stage.generator.enqueue(AuthError("openai:m@https://models.example.org/v1 needs a key: set OURS, or name another"))
+    async for event in stage.runner.start("a scene", record.setup, run_id="named"):
+        other = event.record or other
+    assert other.next_steps[0].startswith("set OURS, and run it again")

@@ -8,11 +8,14 @@ kept is the answer, or that the model refused or could not be read: that was pai
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from math import isfinite
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from imagerag.agent import clock
+from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
@@ -167,6 +170,8 @@ def entry_of(
     elapsed_s: float,
 ) -> JournalEntry:
     """The entry of a call that was answered now, or has failed for good."""
+    if answer is not None:
+        answer = replace(answer, cost_usd=_known_cost(answer.cost_usd), usage=_counts(answer.usage))
     return JournalEntry(
         run_id=run_id,
         asked=request,
@@ -177,6 +182,25 @@ def entry_of(
         cost_usd=answer.cost_usd if answer is not None else None,
         at=clock.now(),
     )
+
+
+_MOST_TOKENS: Final = 10**12
+"""A larger count is no count, and does not fit where it is stored."""
+
+
+def _known_cost(usd: object) -> float | None:
+    """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
+    valid = isinstance(usd, int | float) and not isinstance(usd, bool) and isfinite(usd) and usd >= 0
+    return float(usd) if valid else None
+
+
+def _counts(usage: Mapping[str, Any]) -> dict[str, int]:
+    """The counts in a usage that are some."""
+    return {
+        kind: count
+        for kind, count in usage.items()
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_TOKENS
+    }
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
@@ -209,7 +233,7 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     """The entry of an error that is a response, and so was paid for; None for any other error."""
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
-    return kind and {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
+    return kind and {"error": kind.__name__, "message": message_of(error), "raw": getattr(error, "raw", "")}
 
 
 def replay_miss(request: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.calls.journal import FailedCall, Journal, JournalEntry
+from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ModelCall, SamplingParams
 
@@ -29,7 +30,7 @@ def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, 
 def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
     """The record of a call that failed: one request unless nothing was sent, and a price only where nobody knows
     whether there is one."""
-    fields = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
+    fields = {"elapsed_s": elapsed_s, "error": message_of(error), "unsettled": unsettled}
     wait = getattr(error, "retry_after_s", None)
     requests = int(getattr(error, "sent", not isinstance(error, UsageError)))
     return call.model_copy(update={**fields, "requests": requests, "retry_after_s": wait})

@@ -1,5 +1,6 @@
 """Outcomes of questions."""
 
+from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import (
     BackendError,
     BudgetExceededError,
@@ -41,7 +42,7 @@ def result_of(state: QAState) -> QAResult:
 
 def result_from_error(error: BaseException, node: str) -> QAResult:
     """The result of a question whose node `node` failed with `error`, retries spent."""
-    message = str(error) or type(error).__name__
+    message = message_of(error)
     kinds: tuple[tuple[type[BaseException], AnswerOutcome], ...] = (
         (RefusalError, AnswerOutcome.REFUSED),
         (BudgetExceededError, AnswerOutcome.BUDGET_EXHAUSTED),

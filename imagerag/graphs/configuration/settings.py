@@ -53,6 +53,9 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 once, needs the extras `diffusers` and `transformers`, and wants a GPU."""
 
 KEY: Final = "OPENAI_API_KEY"
+_ENVIRONMENT: Final = "environment"
+"""The layer of variables, and the origin of settings from there."""
+
 AUTO: Final = "auto"
 """As a judge or an answerer: the first whose key is set or whose local server answers (`tools/automatic.py`)."""
 
@@ -86,7 +89,7 @@ class Settings(BaseModel):
     embedder: Spec
     library: Spec | None = None
     reranker: Spec | None = None
-    references_per_concept: int = Field(default=1, ge=1, le=16)
+    references_per_concept: int = Field(default=1, ge=1, le=16, strict=True)
     size: str | None = None
     filter: str | None = None
     source: str = "default"
@@ -103,7 +106,8 @@ class Settings(BaseModel):
         try:
             return parse_filter(self.filter)
         except FilterError as error:
-            raise FilterError(f"{self.origins.get('filter', FILE)}: {error}") from None
+            where = _written_at(self.origins.get("filter", FILE), "filter")
+            raise FilterError(f"{where}: {error}") from None
 
     @field_validator("size")
     @classmethod
@@ -150,12 +154,12 @@ def resolve(**arguments: str | None) -> Settings:
     for name, value in arguments.items():
         if not isinstance(value, str | None):
             raise UsageError(
-                f"{name} is a {type(value).__name__} and has to be a text, the name of a backend or a library. For an "
+                f"{name} has to be a text, the name of a backend or a library, not {type(value).__name__}. For an "
                 f"object of your own: rag.dependencies.use({name!r}, 'mine', it), and ImageRAG({name}='mine')"
             )
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("argument", {name: value for name, value in arguments.items() if value is not None}),
-        ("environment", _environment()),
+        (_ENVIRONMENT, _environment()),
         (FILE, _file()),
     ]
     values: dict[str, Any] = {}
@@ -166,7 +170,7 @@ def resolve(**arguments: str | None) -> Settings:
     default = f"default: {KEY} is set" if keyed else f"default: {KEY} is not set"
     source = next((name for name, layer in layers if "preset" in layer), default)
     if preset not in PRESETS:
-        raise UsageError(unknown("preset", str(preset), PRESETS, where="" if source.startswith("default") else source))
+        raise UsageError(unknown("preset", str(preset), PRESETS, where=_written_at(source, "preset")))
     try:
         fields = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
         return Settings(**{**PRESETS[preset], **values, **fields})
@@ -180,7 +184,14 @@ def _wrong(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]
     where = next((source for source, layer in layers if name in layer), FILE)
     if name not in _names():
         return unknown("setting", name, _names(), where=where)
-    return f"{where}: {invalid(error, most=1)}"
+    at = _written_at(where, name)
+    problem = invalid(error, most=1)
+    return f"{at}: {problem if at == FILE else problem.removeprefix(f'{name}: ')}"
+
+
+def _written_at(source: str, name: str) -> str:
+    """Where a setting is written, for errors: its variable, or what a layer is called."""
+    return variable_of(name) if source == _ENVIRONMENT else "" if source.startswith("default") else source
 
 
 def _names() -> list[str]:
@@ -195,9 +206,26 @@ def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> di
     return origins
 
 
-def _environment() -> dict[str, str]:
-    values = {name: os.environ.get(PREFIX + name.upper()) for name in _names()}
-    return {name: value for name, value in values.items() if value}
+def _environment() -> dict[str, str | int]:
+    values = {name: os.environ.get(variable_of(name)) for name in _names()}
+    return {name: _number(value) if _is_number(name) else value for name, value in values.items() if value}
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _is_number(name: str) -> bool:
+    return Settings.model_fields[name].annotation is int
+
+
+def _number(text: str) -> str | int:
+    """A whole number from text; other text as it is, for the error."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _file() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.run_record import RunRecord, references_within
 from imagerag.agent.types import Attempt, ParentRun, RunSpec, Subject, UsedReference
 from imagerag.formatting.messages import invalid
-from imagerag.graphs.runs.image_names import id_of, references_of
+from imagerag.graphs.runs.image_names import check_names, id_of, references_of
 from imagerag.graphs.runs.revisions import revision_of
 from imagerag.graphs.validation import validate_feedback
 
@@ -62,7 +62,9 @@ class ContinueOptions:
     @property
     def feedback_lines(self) -> Sequence[str]:
         """The feedback as a list."""
-        return [self.feedback] if isinstance(self.feedback, str) else self.feedback or ()
+        if self.feedback is None:
+            return ()
+        return self.feedback if isinstance(self.feedback, list | tuple) else [self.feedback]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,8 @@ async def continuation(
         RunStateError: it has not ended, or there is nothing to do that was not done.
         UsageError: an image that is not known, or more references than may be sent.
     """
-    prompt, new = steering.prompt or record.prompt, validate_feedback(steering.feedback_lines)
+    prompt = record.prompt if steering.prompt is None else steering.prompt
+    new = validate_feedback(steering.feedback_lines)
     excluded, pinned, references = await _named(record, steering, library)
     sent_count = len(subjects) + len(pinned) + len(references)
     if sent_count > limit:
@@ -205,6 +208,8 @@ async def _named(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """Images never to be used, those that go with every drawing, and those to draw with next."""
+    for parameter in ("exclude_images", "keep_images", "add_images"):
+        check_names(getattr(steering, parameter), parameter)
     without = [id_of(name, record) for name in steering.exclude_images]
     keep = [id_of(name, record) for name in steering.keep_images]
     use = [id_of(name, record, numbered=False) for name in steering.add_images]

@@ -28,7 +28,7 @@ async def estimate_continuation(dependencies: Dependencies, run_id: str, steerin
     record, setup, subjects = await _read(dependencies, run_id)
     if record.outcome is None:
         raise RunStateError(f"run {run_id} has not ended: resume it first")
-    prompt = validate_prompt(steering.prompt or record.prompt)
+    prompt = validate_prompt(record.prompt if steering.prompt is None else steering.prompt)
     await asyncio.to_thread(check_recorded, run_id, setup, dependencies.user_named_specs)
     feedback = validate_feedback(steering.feedback_lines)
     other = prompt != record.prompt or steering.seed not in (None, setup.config.seed)
@@ -61,7 +61,7 @@ async def estimate_fork(dependencies: Dependencies, run_id: str, replay: ForkOpt
     return await estimate_setup(
         dependencies,
         changed(setup, replay),
-        prompt=validate_prompt(replay.prompt or record.prompt),
+        prompt=validate_prompt(record.prompt if replay.prompt is None else replay.prompt),
         subjects=len(subjects),
         initial_image=any(attempt.origin == "handed_in" for attempt in record.attempts),
         mask=any(own.mask for own in subjects),

@@ -21,7 +21,18 @@ async def references_named(
     Raises:
         UsageError: one that is not known.
     """
+    check_names(names, "references")
     return await references_of([id_of(name, record, numbered=False) for name in names], record, library)
+
+
+def check_names(names: Sequence[str | int] | None, parameter: str) -> None:
+    """Check that images are named in a list: the letters of a text would be taken for names.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if names is not None and not isinstance(names, list | tuple):
+        raise UsageError(f"{parameter} is a list of images, also of one: [{names!r:.80}]")
 
 
 def id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:

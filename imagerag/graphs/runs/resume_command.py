@@ -8,6 +8,7 @@ from langgraph.types import Command
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.retrieval.human_selection import validate_selection
 from imagerag.formatting.interface_terms import python_call
+from imagerag.graphs.runs.image_names import check_names
 from imagerag.graphs.runs.run_snapshot import RunSnapshot
 
 
@@ -28,6 +29,7 @@ def resume_value(
             f"run {standing.run_id} waits for a choice: "
             f"{python_call('runs.resume', standing.run_id, choose=[1, 2])} (or `choose=[]`)"
         )
+    check_names(choose, "choose")
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}
     selection = [offered.get(str(choice), str(choice)) for choice in choose or ()]

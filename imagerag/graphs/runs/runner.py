@@ -143,7 +143,7 @@ class Runner:
         if record.outcome is None or setup is None:
             choose = [1, 2] if standing.question else None
             raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id, choose=choose)}")
-        prompt = validate_prompt(steering.prompt or record.prompt)
+        prompt = validate_prompt(record.prompt if steering.prompt is None else steering.prompt)
         validate_feedback(steering.feedback_lines)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
@@ -173,7 +173,8 @@ class Runner:
         """
         standing = await read_snapshot(self.dependencies, run_id)
         record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
-        prompt, fork_id = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
+        prompt = validate_prompt(record.prompt if replay.prompt is None else replay.prompt)
+        fork_id = validate_id(new_id) or new_run_id()
         await self._touch_images(record)
         beginning = await fork(self.dependencies, record, replay, subjects=subjects)
         async with aclosing(self._follow(fork_id, beginning, beginning.setup, prompt, parent_run=run_id)) as events:

@@ -200,7 +200,7 @@ def read_response(text: str, who: str) -> GeminiResponse:
     problem = None
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = unparsable(who, error)
     if problem is not None:  # outside of the handler, whose error holds the whole response
         raise problem

@@ -125,6 +125,8 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
         return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)
     if isinstance(error, ValueError) and type(error).__name__ in ("JSONDecodeError", "UnicodeDecodeError"):
         return unparsable(who, error)
+    if isinstance(error, RecursionError) and "JSON" in str(error):
+        return unreadable(who, "JSON that is nested too deep")
     return None
 
 

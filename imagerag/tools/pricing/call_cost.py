@@ -21,14 +21,14 @@ completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A stre
 
 
 def cost_of(price: Price | None, model: str, usage: object) -> float | None:
-    """Cost of a call in US dollars, if the service reported its usage and `price` knows its rates.
+    """Cost of a call in US dollars, if `price` knows its rates and the service reported the usage that they are for.
 
     The billed cost in a proxy's header counts as the usage's own `cost`.
     """
     counted, billed = _mapping(usage), billed_usd()
     if billed is not None and "cost" not in (counted or {}):
         counted = {**(counted or {}), "cost": billed}
-    return price(model, counted) if price is not None and counted is not None else None
+    return price(model, counted or {}) if price is not None else None
 
 
 def usage_of(usage: object) -> dict[str, int]:
@@ -39,7 +39,7 @@ def usage_of(usage: object) -> dict[str, int]:
 
 def _mapping(usage: object) -> Mapping[str, Any] | None:
     dump = getattr(usage, "model_dump", None)
-    dumped = dump(exclude_none=True) if callable(dump) else usage
+    dumped = dump(exclude_none=True, warnings=False) if callable(dump) else usage
     return dumped if isinstance(dumped, Mapping) else None
 
 

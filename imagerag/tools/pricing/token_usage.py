@@ -1,11 +1,14 @@
 """Token counts by kind from a service's usage report."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 Tokens = dict[str, int]
 """Tokens by kind: `text_in`, `image_in`, `any_in` (not separated), `cached_in`, `cached_image_in`, `cache_write_in`,
 `text_out`, `image_out`, `any_out`."""
+
+_MOST: Final = 10**12
+"""Tokens; a larger count is no count, and may not fit where it is stored."""
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
@@ -57,6 +60,6 @@ def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 def _first(usage: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
         value = usage.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
             return value
     return None

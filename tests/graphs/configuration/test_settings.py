@@ -41,3 +41,30 @@ def test_what_cannot_be_set_is_named(elsewhere):
     (elsewhere / "imagerag.toml").write_text("= 1\n")
     with pytest.raises(UsageError, match="not TOML"):
         resolve()
+
+
+@pytest.mark.parametrize("value", ['"2"', "true", "2.0"])
+def test_the_file_has_values_of_their_types(elsewhere, value):
+    (elsewhere / "imagerag.toml").write_text(f"references_per_concept = {value}\n")
+    with pytest.raises(UsageError, match=r"imagerag\.toml: references_per_concept: it has to be a whole number"):
+        resolve()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PRESET", "best", "IMAGERAG_PRESET: no preset 'best'"),
+        ("SIZE", "huge", "IMAGERAG_SIZE: not a size"),
+        ("REFERENCES_PER_CONCEPT", "two", "IMAGERAG_REFERENCES_PER_CONCEPT: it has to be a whole number, not 'two'"),
+        ("REFERENCES_PER_CONCEPT", "17", "IMAGERAG_REFERENCES_PER_CONCEPT: at most 16, not 17"),
+    ],
+)
+def test_a_wrong_variable_is_named(elsewhere, monkeypatch, name, value, problem):
+    monkeypatch.setenv(f"IMAGERAG_{name}", value)
+    with pytest.raises(UsageError, match=problem):
+        resolve()
+
+
+def test_a_number_can_come_from_a_variable(elsewhere, monkeypatch):
+    monkeypatch.setenv("IMAGERAG_REFERENCES_PER_CONCEPT", " 2 ")
+    assert resolve().references_per_concept == 2

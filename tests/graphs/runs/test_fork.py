@@ -190,6 +190,7 @@ async def test_a_run_that_waited_can_be_chosen_for_anew(stage):
         ({"step": 1, "changes": {"speed": 1}}, "nothing in a run is called speed"),
         ({"step": 1, "changes": {"max_rounds": 99}}, "max_rounds"),
         ({"step": 1, "prompt": "\0"}, "NUL"),
+        ({"step": 1, "prompt": " "}, "the prompt is empty"),
     ],
 )
 async def test_what_cannot_be_is_refused(two_rounds, replay, message):

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from PIL import Image
 
+from imagerag import ImageRAG
 from imagerag.agent.errors import BackendError, UnreadableImageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Outcome, RunConfig, SamplingParams
@@ -19,7 +20,7 @@ from imagerag.tools.generators.image_decoding import decoded
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.http_client import _name_errors
-from imagerag.tools.testing.fakes import ScriptedJudge
+from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 
@@ -150,6 +151,30 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_never_paid_for_again(
     (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert str(kept) in state["result"].reason
     assert kept.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("revised", "kept", "usage"),
+    [
+        (r'"a \ud83d cat \uD83D\uDE00"', "a \ufffd cat 😀", "null"),
+        (r'"a \u0000 cat"', "a \0 cat", '"lots"'),
+        (f'"{"cat " * 20_000}"', ("cat " * 20_000)[:32_000], '{"input_tokens": 1e400, "output_tokens": NaN}'),
+        ("7", None, f'{{"input_tokens": {10**30}, "output_tokens": {10**30}}}'),
+    ],
+)
+async def test_what_comes_beside_a_picture_does_not_lose_it(
+    server: MockOpenAIServer, tmp_path: Path, revised: str, kept: str | None, usage: str
+) -> None:
+    rag = ImageRAG(generator=f"openai:m@{server.base_url}", judge="mine", library="mine", home=tmp_path)
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
+    rag.dependencies.use("library", "mine", ScriptedLibrary())
+    body = f'{{"data": [{{"b64_json": "{TEXT}", "revised_prompt": {revised}}}], "usage": {usage}}}'
+    server.enqueue("images.generate", Raw(200, body))
+    run = await rag.generate("a cat", max_rounds=0)
+    assert run.outcome is Outcome.ALIGNED, run.reason
+    assert run.attempts[0].revised_prompt == kept
+    assert run.call_log[0].cost_usd == 0  # a server on this machine is free, whatever it counts
+    assert server.count("images.generate") == 1
 
 
 async def test_a_fallback_does_not_pay_the_next_one(server: MockOpenAIServer) -> None:

@@ -20,6 +20,12 @@ FIELDS: Final = (
     "reasoning_content", "reasoning", "thinking", "thinking_content", "reasoning_text", "thought", "thoughts",
     "reasoning_details", "thinking_blocks",
 )  # fmt: skip
+MAX_CHARACTERS: Final = 500_000
+"""More than models write. To parse a text takes seconds per million characters, in which every other run waits."""
+
+_KEPT_CHARACTERS: Final = 10_000
+"""Of a text that is too long: the record keeps its start."""
+
 _KEPT: Final = "reasoning_beside_answer"
 _log = logging.getLogger(__name__)
 
@@ -58,11 +64,15 @@ def answer_text(who: str, text: str, extra_fields: Mapping[str, Any], *, cut_off
         cut_off: whether the server stopped the response at its token limit.
 
     Raises:
-        JudgeReplyError: cut off, empty, or reasoning only; it keeps the text.
+        JudgeReplyError: too long, cut off, empty, or reasoning only; it keeps the text, of a long one the start.
     """
     field, thoughts = extra_fields.get(_KEPT, ("", ""))
+    words = text if text.strip() else thoughts
+    if len(words) > MAX_CHARACTERS:
+        message = f"{who} answered with {len(words):,} characters, more than the {MAX_CHARACTERS:,} that are read"
+        raise JudgeReplyError(message, raw=words[:_KEPT_CHARACTERS])
     if cut_off:
-        raise JudgeReplyError(f"{who} was cut off at its token limit", raw=text if text.strip() else thoughts)
+        raise JudgeReplyError(f"{who} was cut off at its token limit", raw=words)
     if clean(text):
         return text, ""
     if is_json(clean(thoughts)):

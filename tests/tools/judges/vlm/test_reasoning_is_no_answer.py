@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
+from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, RefusalError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.qa.ports import Source
 from imagerag.agent.types import Concept, SamplingParams, Verdict
@@ -19,12 +19,13 @@ from imagerag.tools.judges.vlm import response_parsing
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.judges.vlm.ranking_parser import parse_preference, parse_ranking
+from imagerag.tools.judges.vlm.reasoning import MAX_CHARACTERS
 from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 from imagerag.tools.model_text import clean
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.reasoning_tags import answer_in, opened_reasoning, split_reasoning
 from imagerag.tools.testing.fakes import sample_image
-from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, Raw
 
 FAMILIES = {
     "DeepSeek, Qwen, GLM": ("<think>", "</think>"),
@@ -331,3 +332,27 @@ async def test_a_picture_that_is_only_thought_of_is_not_drawn(server: MockOpenAI
     generator = OpenAIChatImages("m", base_url=server.base_url, api_key="sk-loopback-0123456789")
     made = await generator.generate("a circle", [], variation=SamplingParams(), size=None)
     assert made.data == drawn
+
+
+async def test_a_text_that_is_too_long_is_not_parsed_and_only_its_start_is_kept() -> None:
+    with MockOpenAIServer(lambda _: MockResponse(text="x" * (MAX_CHARACTERS + 1))) as server:
+        with pytest.raises(JudgeReplyError, match="answered with 500,001 characters, more than the 500,000") as long:
+            await judge_on(server).captions("a cat", [Concept(text="a cat")], max_tokens=64, variation=SamplingParams())
+        assert len(long.value.raw) == 10_000
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"choices": ' + "[" * 300_000])
+async def test_json_that_is_nested_too_deep_is_an_unreadable_answer(body: str) -> None:
+    with MockOpenAIServer(lambda _: Raw(200, body)) as server:
+        with pytest.raises(BackendError, match="JSON that is nested too deep") as deep:
+            await judge_on(server).captions("a cat", [Concept(text="a cat")], max_tokens=64, variation=SamplingParams())
+        assert deep.value.retryable
+
+
+async def test_half_a_character_in_an_answer_is_replaced() -> None:
+    body = '{"choices": [{"message": {"role": "assistant", "content": "a \\ud83d cat"}, "finish_reason": "stop"}]}'
+    with MockOpenAIServer(lambda _: Raw(200, body)) as server:
+        written = await judge_on(server).captions(
+            "a cat", [Concept(text="a cat")], max_tokens=64, variation=SamplingParams()
+        )
+        assert written.captions == ("a \ufffd cat",)
