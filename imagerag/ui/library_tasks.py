@@ -97,7 +97,6 @@ class LibraryTask(Followed):
         except asyncio.CancelledError:
             self.stopped = True
         finally:
-            self.error = as_commands(self.error)
             self.end_now()
 
     def end_now(self) -> None:
