@@ -14,7 +14,7 @@ from imagerag.ui.followed import Followed
 
 Kind = Literal[
     "upload", "index", "check", "calibrate", "duplicates", "captions", "verify", "repair", "optimize", "snapshot",
-    "restore", "export", "remove", "unmatched",
+    "restore", "export", "remove", "unmatched", "draw",
 ]  # fmt: skip
 
 KNOWN: Final = 40

@@ -132,7 +132,18 @@ async def test_an_image_is_changed_drawn_with_and_removed(browser_page: Page, se
     record = await server.state.rag.libraries.record(sha256, "mine")
     assert record is not None
     assert (record.caption, record.tags, record.author) == (HOSTILE, ("one", "two"), "Bob")
-    await server.state.rag.libraries.update(sha256, library="mine", set={"k" * 900: "v"}, calibrate=False)
+    change = server.state.rag.libraries.update
+    await change(sha256, library="mine", author="Eve", add_tags=["three"], title="theirs", calibrate=False)
+    await browser_page.get_by_label("Author").fill("Carol")
+    await browser_page.get_by_label("Tags").fill("one")
+    await browser_page.get_by_role("button", name="Save").click()
+    await expect(browser_page.get_by_role("status")).to_contain_text("somebody else changed Author (“Eve”)")
+    await browser_page.get_by_role("button", name="Save").click()
+    await expect(browser_page.get_by_role("status")).to_contain_text("Saved")
+    record = await server.state.rag.libraries.record(sha256, "mine")
+    assert record is not None
+    assert (record.author, record.tags, record.title) == ("Carol", ("one", "three"), "theirs")
+    await change(sha256, library="mine", set={"k" * 900: "v"}, calibrate=False)
     await browser_page.reload()
     value = await browser_page.locator(".pairs dd").first.bounding_box()
     assert value is not None

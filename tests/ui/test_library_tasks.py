@@ -18,6 +18,7 @@ from imagerag.ui import uploads
 from imagerag.ui.library_tasks import LibraryTask, LibraryTasks
 from imagerag.ui.state import UiState
 from imagerag.ui.uploads import UploadTask
+from tests.conftest import copied
 from tests.ui.conftest import client_of
 
 
@@ -220,6 +221,29 @@ async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the
     assert not task.error
     assert [row.title for row in (await state.rag.libraries.browse("mine")).records] == ["red"]
     assert sorted(name for name, why in task.skipped if "leads out" in why) == ["blue.png", "out"]
+
+
+async def test_the_first_visit_of_the_built_in_library_follows_how_it_is_drawn(
+    sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, drawn = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home")), asyncio.Event()
+
+    async def draw(*_: object) -> None:
+        if drawn.is_set():
+            return
+        await drawn.wait()
+        copied(sketch_home / "libraries", tmp_path / "home" / "libraries")
+
+    monkeypatch.setattr(state.rag.libraries, "open", draw)
+    async with client_of(state) as client:
+        for path in ("", "/upkeep", ""):
+            assert "library_drawing.js" in (await client.get(f"/library/sketch{path}")).text
+        [task] = state.library_tasks.of_library("sketch")
+        drawn.set()
+        await ended(task)
+        shown = (await client.get("/library/sketch")).text
+        assert "library_drawing.js" not in shown
+        assert 'id="search"' in shown
 
 
 async def test_duplicates_without_a_threshold_name_the_field_for_one(tmp_path: Path) -> None:
