@@ -54,11 +54,12 @@ class LibraryBrowsing(LibraryOpening):
 
         return Browser(self._context.dependencies.home)
 
-    async def summary(self, library: str | None = None, *, disk: bool = True) -> LibrarySummary:
+    async def summary(self, library: str | None = None, *, disk: bool = True, draw: bool = True) -> LibrarySummary:
         """What a library is.
 
         Args:
             disk: measure what it takes; that looks at every file of its folder.
+            draw: draw the built-in library where it is not there yet, which takes some seconds.
 
         Raises:
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or it cannot be read.
@@ -69,7 +70,7 @@ class LibraryBrowsing(LibraryOpening):
         from imagerag.store.library.maintenance.library_disk_usage import disk_use
         from imagerag.store.library.names import is_snapshot, snapshot_tags
 
-        name = await self._made(library)
+        name = await self._made(library) if draw else self.name(library)
         opened = await self._browser.table(name)
         metadata = await opened.read(lambda: library_metadata_of(opened.lance, opened.name))
         newest = await self._browser.page(name, filter=Filter(), order="newest", offset=0, limit=4)
@@ -101,7 +102,7 @@ class LibraryBrowsing(LibraryOpening):
         listed = []
         for name in await asyncio.to_thread(list_libraries, self._context.dependencies.home):
             try:
-                listed.append(await self.summary(name))
+                listed.append(await self.summary(name, draw=False))
             except UnknownLibraryError:
                 continue  # it was deleted meanwhile
             except ImageRAGError as error:

@@ -14,7 +14,7 @@ from imagerag.ui.followed import Followed
 
 Kind = Literal[
     "upload", "index", "check", "calibrate", "duplicates", "captions", "verify", "repair", "optimize", "snapshot",
-    "restore", "export", "remove", "unmatched",
+    "restore", "export", "remove", "unmatched", "draw",
 ]  # fmt: skip
 
 KNOWN: Final = 40
@@ -97,7 +97,6 @@ class LibraryTask(Followed):
         except asyncio.CancelledError:
             self.stopped = True
         finally:
-            self.error = as_commands(self.error)
             self.end_now()
 
     def end_now(self) -> None:

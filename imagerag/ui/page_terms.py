@@ -18,6 +18,11 @@ def page_terms(t: Texts, message: str) -> str:
     return in_field_names(as_field_names(message, names), names)
 
 
+def upkeep_terms(t: Texts, message: str) -> str:
+    """A message of work on a library, with the names of the fields beside its button."""
+    return as_field_names(message, {"threshold": t("library.upkeep.from_cosine_name")})
+
+
 def in_field_names(message: str, names: Mapping[str, str]) -> str:
     """What is wrong with values, each named as its field is."""
     return _FIELD.sub(lambda match: names.get(match[1], match[1]), message)

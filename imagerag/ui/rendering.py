@@ -17,7 +17,7 @@ from imagerag.formatting.texts import languages, texts
 from imagerag.reports import record_text
 from imagerag.reports.html import attempts, lineage
 from imagerag.ui.guard import csrf_token
-from imagerag.ui.page_terms import page_terms
+from imagerag.ui.page_terms import page_terms, upkeep_terms
 from imagerag.ui.requests import state_of, texts_of
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -37,6 +37,7 @@ def markup(request: Request, template: str, **values: Any) -> str:
     shared: dict[str, Any] = {
         "t": own,
         "in_words": partial(page_terms, own),
+        "in_upkeep_words": partial(upkeep_terms, own),
         "as_commands": as_commands,
         "languages": [(code, texts(code)("nav.language")) for code in languages()],
         "path": request.url.path,

@@ -132,7 +132,18 @@ async def test_an_image_is_changed_drawn_with_and_removed(browser_page: Page, se
     record = await server.state.rag.libraries.record(sha256, "mine")
     assert record is not None
     assert (record.caption, record.tags, record.author) == (HOSTILE, ("one", "two"), "Bob")
-    await server.state.rag.libraries.update(sha256, library="mine", set={"k" * 900: "v"}, calibrate=False)
+    change = server.state.rag.libraries.update
+    await change(sha256, library="mine", author="Eve", add_tags=["three"], title="theirs", calibrate=False)
+    await browser_page.get_by_label("Author").fill("Carol")
+    await browser_page.get_by_label("Tags").fill("one")
+    await browser_page.get_by_role("button", name="Save").click()
+    await expect(browser_page.get_by_role("status")).to_contain_text("somebody else changed Author (“Eve”)")
+    await browser_page.get_by_role("button", name="Save").click()
+    await expect(browser_page.get_by_role("status")).to_contain_text("Saved")
+    record = await server.state.rag.libraries.record(sha256, "mine")
+    assert record is not None
+    assert (record.author, record.tags, record.title) == ("Carol", ("one", "three"), "theirs")
+    await change(sha256, library="mine", set={"k" * 900: "v"}, calibrate=False)
     await browser_page.reload()
     value = await browser_page.locator(".pairs dd").first.bounding_box()
     assert value is not None
@@ -141,7 +152,7 @@ async def test_an_image_is_changed_drawn_with_and_removed(browser_page: Page, se
     assert "owned" not in await browser_page.title()
     await browser_page.get_by_role("button", name="Remove from the library…").click()
     dialog = browser_page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("Their files stay")
+    await expect(dialog).to_contain_text("Linked files stay where they are")
     await expect(dialog.locator("img")).to_have_count(1)
     await dialog.get_by_role("button", name="Remove").click()
     await expect(browser_page.locator("#count")).to_contain_text("pictures")
@@ -262,7 +273,7 @@ async def test_duplicates_are_chosen_and_removed(browser_page: Page, server: UiS
     await task.get_by_role("button", name="Remove the others…").click()
     await expect(page.get_by_role("dialog")).to_contain_text("Remove 2 pictures from the library?")
     await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    await expect(page.locator(".task").first).to_contain_text("2 pictures removed; the files stay")
+    await expect(page.locator(".task").first).to_contain_text("2 pictures removed; linked files stay")
     left = {row.title for row in (await libraries.browse("twins")).records}
     assert left == {"twin 0", *COLOURS[1:]}
 
@@ -362,6 +373,16 @@ async def test_nothing_serious_stands_in_anybodys_way(browser_page: Page, server
     for path in ("", "/mine", "/mine?q=red&hybrid=1", f"/mine/images/{row.id}", "/mine/upkeep"):
         await opened(browser_page, f"{server.address}/library{path}")
         assert await violations(browser_page) == [], path
+
+
+@pytest.mark.parametrize("width", [400, 1200, 1700])
+async def test_the_navigation_stays_where_it_is(browser_page: Page, server: UiServer, width: int) -> None:
+    await browser_page.set_viewport_size({"width": width, "height": 800})
+    places = set()
+    for path in ("/", "/runs", "/batches", "/library", "/library/mine", "/library/mine/upkeep"):
+        await browser_page.goto(f"{server.address}{path}")
+        places.add(await browser_page.evaluate("document.querySelector('.bar-top .home').getBoundingClientRect().left"))
+    assert len(places) == 1, places
 
 
 @pytest.mark.parametrize("width", [400, 2560])

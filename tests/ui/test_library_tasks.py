@@ -18,6 +18,7 @@ from imagerag.ui import uploads
 from imagerag.ui.library_tasks import LibraryTask, LibraryTasks
 from imagerag.ui.state import UiState
 from imagerag.ui.uploads import UploadTask
+from tests.conftest import copied
 from tests.ui.conftest import client_of
 
 
@@ -128,7 +129,7 @@ async def _break(_: LibraryTask) -> None:
     raise RuntimeError("secret")
 
 
-@pytest.mark.parametrize(("work", "error"), [(_fail, "--library NAME"), (_break, "the server failed (RuntimeError)")])
+@pytest.mark.parametrize(("work", "error"), [(_fail, "`library=NAME`"), (_break, "the server failed (RuntimeError)")])
 async def test_what_goes_wrong_is_told(work: Callable[[LibraryTask], Awaitable[None]], error: str) -> None:
     task = LibraryTasks().start(LibraryTask(kind="check", library="mine"), work)
     await ended(task)
@@ -220,6 +221,46 @@ async def test_a_folder_is_indexed_without_what_its_links_lead_to_outside_of_the
     assert not task.error
     assert [row.title for row in (await state.rag.libraries.browse("mine")).records] == ["red"]
     assert sorted(name for name, why in task.skipped if "leads out" in why) == ["blue.png", "out"]
+
+
+async def test_the_first_visit_of_the_built_in_library_follows_how_it_is_drawn(
+    sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, drawn = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home")), asyncio.Event()
+
+    async def draw(*_: object) -> None:
+        if drawn.is_set():
+            return
+        await drawn.wait()
+        copied(sketch_home / "libraries", tmp_path / "home" / "libraries")
+
+    monkeypatch.setattr(state.rag.libraries, "open", draw)
+    async with client_of(state) as client:
+        for path in ("", "/upkeep", ""):
+            assert "library_drawing.js" in (await client.get(f"/library/sketch{path}")).text
+        [task] = state.library_tasks.of_library("sketch")
+        drawn.set()
+        await ended(task)
+        shown = (await client.get("/library/sketch")).text
+        assert "library_drawing.js" not in shown
+        assert 'id="search"' in shown
+
+
+async def test_duplicates_without_a_threshold_name_the_field_for_one(tmp_path: Path) -> None:
+    state = UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))
+    await state.rag.libraries.open("mine", create=True)
+    async with client_of(state) as client:
+        task = state.library_tasks.get((await client.post("/library/mine/tasks/duplicates", json={})).json()["task"])
+        await ended(task)
+        shown = (await client.get(f"/library-tasks/{task.task_id}")).text
+    assert "no threshold between images" in shown
+    assert "Or give one: “from cosine” 0.97" in shown
+
+
+@pytest.mark.parametrize(("kind", "command"), [("batches", "imagerag batch "), ("evaluations", "imagerag eval run ")])
+async def test_a_home_without_results_says_which_command_makes_some(tmp_path: Path, kind: str, command: str) -> None:
+    async with client_of(UiState(rag=ImageRAG(preset="sketch", home=tmp_path / "home"))) as client:
+        assert f"<code>{command}" in (await client.get(f"/{kind}")).text
 
 
 @pytest.mark.parametrize(("path", "name"), [("delete", "mine"), ("rename", "other")])

@@ -1,7 +1,7 @@
 """`/library` and `/library/NAME`: the libraries, and one of them with its images, search and adding."""
 
 import shlex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
@@ -9,13 +9,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.errors import ImageRAGError, UntrustedError, UsageError
+from imagerag.agent.errors import ImageRAGError, UnknownLibraryError, UntrustedError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.store.library.names import is_snapshot
 from imagerag.store.trust_store import is_named
+from imagerag.ui.library_tasks import LibraryTask
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of
+
+if TYPE_CHECKING:
+    from imagerag.client.client import ImageRAG
 
 
 class LibraryRequest(BaseModel):
@@ -76,9 +80,33 @@ async def make_library(request: Request) -> Response:
     return JSONResponse({"name": body.name, "address": address_of(body.name)}, 201)
 
 
+async def drawing_page(request: Request) -> Response | None:
+    """A page that follows how the built-in library is drawn, which its first visit begins; None once it is there."""
+    state, name = state_of(request), request.path_params["name"]
+    if name != BUILT_IN_LIBRARY or await _is_drawn(state.rag):
+        return None
+
+    async def work(_: LibraryTask) -> None:
+        await state.rag.libraries.open(BUILT_IN_LIBRARY)
+
+    tasks = (task for task in state.library_tasks.of_library(name) if task.kind == "draw" and not task.ended)
+    task = next(tasks, None) or state.library_tasks.start(LibraryTask(kind="draw", library=name), work)
+    return page(request, "library_drawing.html", name=name, task=task, address=address_of(name))
+
+
+async def _is_drawn(rag: "ImageRAG") -> bool:
+    try:
+        metadata = (await rag.libraries.summary(BUILT_IN_LIBRARY, disk=False, draw=False)).metadata
+    except UnknownLibraryError:
+        return False
+    return metadata is not None and metadata.threshold is not None  # measured at its end
+
+
 async def library_page(request: Request) -> Response:
     """One library. The results of its upkeep are on that page only: they may fill many screens."""
     try:
+        if drawing := await drawing_page(request):
+            return drawing
         values = await library_values(request, disk=False)
         tasks = [task for task in values.pop("tasks") if not task.ended or task.kind in ("upload", "index", "remove")]
         return page(request, "library.html", tasks=tasks, **values)

@@ -1,6 +1,6 @@
 """`/library/NAME/images/ID`: one image of a library, what is known of it, changed and removed here."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -10,9 +10,12 @@ from starlette.routing import Route
 from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
 from imagerag.agent.types import Scalar
 from imagerag.ui.pages.images import FOREVER
-from imagerag.ui.pages.library import address_of, library_values
+from imagerag.ui.pages.library import address_of, drawing_page, library_values
 from imagerag.ui.rendering import markup, page
-from imagerag.ui.requests import as_answer, read_json, state_of
+from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
+
+if TYPE_CHECKING:
+    from imagerag.store.library.schema import ImageRecord
 
 PREVIEWED: Final = 24
 """Images that are shown before they are removed."""
@@ -23,6 +26,7 @@ class ChangeRequest(BaseModel):
 
     Attributes:
         tags: all of them.
+        shown: of the fields that change, what the form was opened with; `shown_tags` likewise.
         set: further fields and metadata keys; `unset`: those to be emptied.
     """
 
@@ -34,6 +38,8 @@ class ChangeRequest(BaseModel):
     author: str | None = None
     source: str | None = None
     tags: list[str] | None = None
+    shown: dict[Literal["title", "caption", "licence", "author", "source"], str] = Field(default_factory=dict)
+    shown_tags: list[str] | None = None
     set: dict[str, Scalar] = Field(default_factory=dict)
     unset: list[str] = Field(default_factory=list)
 
@@ -57,6 +63,8 @@ async def image_page(request: Request) -> Response:
     name, sha256 = request.path_params["name"], request.path_params["sha256"]
     libraries = state_of(request).rag.libraries
     try:
+        if drawing := await drawing_page(request):
+            return drawing
         values = await library_values(request, disk=False)
         record = await libraries.record(sha256, name)
     except ImageRAGError as error:
@@ -84,21 +92,41 @@ async def image_file(request: Request) -> Response:
 
 @as_answer
 async def change_image(request: Request) -> Response:
-    """Change what is known of an image."""
+    """Change what is known of an image. Fields that somebody else changed since the form was opened are left as they
+    are, and the answer has what they say now: 409, `{"message": …, "meanwhile": {FIELD: TEXT}}`."""
     body, libraries = await read_json(request, ChangeRequest), state_of(request).rag.libraries
     name, sha256 = request.path_params["name"], request.path_params["sha256"]
     record = await libraries.record(sha256, name)
     if record is None:
         raise UsageError("that image is no longer in the library")
-    changes: dict[str, Any] = body.model_dump(exclude_none=True, exclude={"tags"})
+    if meanwhile := _meanwhile(body, record):
+        t = texts_of(request)
+        fields = ", ".join(f"{t(f'library.image.{name}')} (“{text[:80]}”)" for name, text in meanwhile.items())
+        return JSONResponse({"message": t("library.image.meanwhile", fields=fields), "meanwhile": meanwhile}, 409)
+    changes: dict[str, Any] = body.model_dump(exclude_none=True, exclude={"tags", "shown", "shown_tags"})
     if body.tags is not None:
-        tags = [tag.strip() for tag in body.tags if tag.strip()]
+        tags, shown = _tags(body.tags), record.tags if body.shown_tags is None else _tags(body.shown_tags)
         changes |= {
-            "add_tags": [one for one in tags if one not in record.tags],
-            "remove_tags": [one for one in record.tags if one not in tags],
+            "add_tags": [one for one in tags if one not in shown],
+            "remove_tags": [one for one in shown if one not in tags],
         }
     changed = await libraries.update(sha256, library=name, calibrate=False, **changes)
     return JSONResponse({"changed": len(changed)})
+
+
+def _meanwhile(body: ChangeRequest, record: "ImageRecord") -> dict[str, str]:
+    """What fields say that neither is what the form was opened with, nor what they are to say."""
+    meanwhile: dict[str, str] = {}
+    for name, shown in body.shown.items():
+        now: str = getattr(record, name)
+        # Fields of one line show no line breaks, so that words are compared.
+        if now.split() not in (shown.split(), (getattr(body, name) or "").split()):
+            meanwhile[name] = now
+    return meanwhile
+
+
+def _tags(names: list[str]) -> list[str]:
+    return [name.strip() for name in names if name.strip()]
 
 
 @as_answer

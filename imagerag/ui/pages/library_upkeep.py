@@ -20,7 +20,7 @@ from starlette.routing import Route
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.client.client import ImageRAG
 from imagerag.ui.library_tasks import Kind, LibraryTask
-from imagerag.ui.pages.library import address_of, library_values
+from imagerag.ui.pages.library import address_of, drawing_page, library_values
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 
@@ -69,6 +69,8 @@ class ExportedFile:
 async def upkeep_page(request: Request) -> Response:
     """All that keeps a library in order."""
     try:
+        if drawing := await drawing_page(request):
+            return drawing
         values = await library_values(request, disk=True)
         last_check = await state_of(request).rag.libraries.last_check(values["summary"].name)
         return page(request, "library_upkeep.html", last_check=last_check, **values)

@@ -6,6 +6,7 @@ import { removeRuns } from "./removal.js";
 
 const page = document.getElementById("run");
 const address = `/runs/${encodeURIComponent(page.dataset.run)}`;
+const KEY = `imagerag.after.${page.dataset.run}`;
 const NUMBERS = new Set(["more_rounds", "seed", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s", "step"]);
 
 /** What a form says, as the server takes it; what is as it was is left out. */
@@ -23,6 +24,51 @@ function bodyOf(form) {
   const references = [...form.querySelectorAll("[data-reference]:checked")].map((box) => box.dataset.reference);
   if (references.length && !form.querySelector("[data-needs]").hidden) body.references = references;
   return body;
+}
+
+/** What was entered in the forms of this run, by the kind of the form; it outlives a reload. */
+function entered() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Keep what was entered in the form of a kind; nothing where there is none. */
+function keep(kind, values = {}) {
+  const all = { ...entered(), [kind]: values };
+  if (!Object.keys(values).length) delete all[kind];
+  if (Object.keys(all).length) sessionStorage.setItem(KEY, JSON.stringify(all));
+  else sessionStorage.removeItem(KEY);
+}
+
+function keyOf({ name, dataset }) {
+  return name || dataset.choice || dataset.reference || (dataset.find && "find");
+}
+
+/** The fields of a form that are not as they come. */
+function valuesOf(form) {
+  const isChanged = (one) => one.type === "checkbox" ? one.checked : one.options ? one.selectedIndex > 0 : one.value !== one.defaultValue;
+  const changed = [...form.elements].filter((one) => keyOf(one) && isChanged(one));
+  return Object.fromEntries(changed.map((one) => [keyOf(one), one.type === "checkbox" ? true : one.value]));
+}
+
+async function restore(form) {
+  const values = entered()[form.dataset.kind] ?? {};
+  const search = form.querySelector("[data-find]");
+  if (search && values.find) {
+    search.value = values.find;
+    await find(search);
+  }
+  for (const field of form.elements) {
+    const value = values[keyOf(field)];
+    if (value === undefined || (field.options && ![...field.options].some((one) => one.value === value))) continue;
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = value;
+    const folded = field.closest("details.more-options");
+    if (folded) folded.open = true;
+  }
 }
 
 /** What the next click can cost, beside the button; what cannot be is said there too, and the button rests. */
@@ -50,6 +96,7 @@ async function open(panel) {
   if (html === undefined || inside.hasChildNodes()) { panel.open = Boolean(html); return; }
   inside.replaceChildren(...fragment(html));
   const form = inside.querySelector("form");
+  await restore(form);
   showForStep(form);
   reckon(form);
 }
@@ -76,9 +123,10 @@ function idOf(item) {
 page.addEventListener("toggle", ({ target }) => { if (target.matches?.("[data-form]")) open(target); }, true);
 
 page.addEventListener("input", ({ target }) => {
-  if (target.dataset.find) { later(target, () => find(target)); return; }
   const form = target.closest("form.steer");
   if (!form) return;
+  keep(form.dataset.kind, valuesOf(form));
+  if (target.dataset.find) { later(target, () => find(target)); return; }
   if (target.name === "step") showForStep(form);
   later(form, () => reckon(form));
 });
@@ -89,6 +137,7 @@ page.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(form.querySelector("[type=submit]"), async () => {
     const begun = await request(`${address}/${form.dataset.kind}`, { method: "POST", body: bodyOf(form) });
+    keep(form.dataset.kind);
     await leave(begun.address);
   });
 });
@@ -97,6 +146,7 @@ page.addEventListener("click", async ({ target }) => {
   if (target.dataset.step) {
     const form = target.closest(".panel-body").querySelector("form");
     form.elements.step.value = target.dataset.step;
+    keep("fork", valuesOf(form));
     showForStep(form);
     reckon(form);
     form.scrollIntoView({ block: "center" });
@@ -108,4 +158,5 @@ page.addEventListener("click", async ({ target }) => {
   }
 });
 
+for (const kind of Object.keys(entered())) document.getElementById(kind)?.setAttribute("open", "");
 letMark(page);

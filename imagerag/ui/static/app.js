@@ -21,7 +21,7 @@ export function tell(message, tone = "calm") {
 }
 
 /** Ask the server. A body that is no file goes as JSON. Resolves to the JSON or the text of the answer; throws an
- * Error with the server's message, a TypeError where there is no answer. */
+ * Error with the server's message and the `content` of the answer, a TypeError where there is no answer. */
 export async function request(address, { method = "GET", body, signal } = {}) {
   const isFile = body instanceof Blob;
   const headers = {};
@@ -33,7 +33,7 @@ export async function request(address, { method = "GET", body, signal } = {}) {
   });
   const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
   const content = isJson ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Error(isJson ? content.message : `${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(isJson ? content.message : `${answer.status}`), { content });
   return content;
 }
 

@@ -9,12 +9,18 @@ const own = `${address}/images/${id}`;
 const FIELDS = ["title", "caption", "licence", "author", "source"];
 
 function changes() {
-  const body = { set: {}, unset: [] };
+  const body = { set: {}, unset: [], shown: {} };
   for (const field of FIELDS) {
     const { value, defaultValue } = form.elements[field];
-    if (value !== defaultValue) body[field] = value;
+    if (value === defaultValue) continue;
+    body[field] = value;
+    body.shown[field] = defaultValue;
   }
-  if (form.elements.tags.value !== form.elements.tags.defaultValue) body.tags = form.elements.tags.value.split(",");
+  const { tags } = form.elements;
+  if (tags.value !== tags.defaultValue) {
+    body.tags = tags.value.split(",");
+    body.shown_tags = tags.defaultValue.split(",");
+  }
   const key = form.elements.key.value.trim();
   if (key) body.set[key] = scalar(form.elements.value.value);
   return body;
@@ -29,8 +35,12 @@ form?.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(form.querySelector("[type=submit]"), async () => {
     const body = changes();
-    if (Object.keys(body).length === 2 && !Object.keys(body.set).length) return tell(common("saved"));
-    await request(own, { method: "POST", body });
+    if (Object.keys(body).length === 3 && !Object.keys(body.set).length) return tell(common("saved"));
+    await request(own, { method: "POST", body }).catch((error) => {
+      // What they say now was told: saving again is meant.
+      for (const [field, now] of Object.entries(error.content?.meanwhile ?? {})) form.elements[field].defaultValue = now;
+      throw error;
+    });
     for (const field of [...FIELDS, "tags"]) form.elements[field].defaultValue = form.elements[field].value;
     tell("caption" in body ? `${common("saved")}. ${text("image.caption_later")}` : common("saved"));
     if (Object.keys(body.set).length) location.reload();

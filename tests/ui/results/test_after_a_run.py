@@ -30,6 +30,9 @@ async def test_a_run_is_continued_with_words(browser_page: Page, results: Result
     await expect(form.get_by_role("button", name="Continue")).to_be_disabled()
     await form.get_by_label("What is to be different?").fill("make the heart green")
     await expect(form.locator(".estimate")).to_contain_text("At most")
+    await browser_page.reload()
+    await expect(form.get_by_label("What is to be different?")).to_have_value("make the heart green")
+    await expect(form.locator(".estimate")).to_contain_text("At most")
     await form.get_by_role("button", name="Continue").click()
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
     await expect(browser_page.locator("#after")).to_be_visible()
@@ -67,6 +70,10 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
     assert {"exclude_images": [used], "add_images": [added], "seed": 7}.items() <= sent[-1].items()
     await expect(form.locator(".estimate:not([aria-busy])")).to_be_visible()
     assert await violations(browser_page) == []
+    await browser_page.reload()
+    await expect(form.locator(f"[data-choice='{used}']")).to_have_value("exclude_images")
+    await expect(form.locator(f"[data-choice='{added}']")).to_have_value("add_images")
+    await expect(form.get_by_label("Seed")).to_have_value("7")
 
 
 async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results) -> None:
