@@ -69,7 +69,8 @@ async def run_view(state: UiState, run_id: str) -> RunView:
             raise
         return RunView(run_id, task.prompt, Stage.REFUSED if task.ended else Stage.LOADING, task=task)
     task = task or state.tasks.get(record.run_id)
-    return RunView(record.run_id, record.prompt, await _stage(state, record, task), record, task)
+    prompt = record.prompt or (task.prompt if task else "")  # it is listed before its first checkpoint is written
+    return RunView(record.run_id, prompt, await _stage(state, record, task), record, task)
 
 
 async def _stage(state: UiState, record: RunRecord, task: RunTask | None) -> Stage:
