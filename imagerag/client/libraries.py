@@ -202,6 +202,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
     ) -> "AsyncIterator[IndexReport]":
         """Index paths, and again whenever something below them changes, until the iteration is ended.
 
+        A path that is gone, as with a disk that is not mounted, is told by `warn` and followed again when it is back.
         The threshold is measured anew when nothing changed for a while, not after every change; one that is out of date
         when the iteration ends is measured by whatever changes the library next.
 
@@ -211,9 +212,10 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         Raises:
             UsageError: as `index`.
         """
-        from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
+        from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
 
-        watched = changes([Path(path) for path in paths], exclude)
+        followed = [Path(path) for path in paths]
+        watched = changes(followed, exclude)
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
@@ -227,11 +229,21 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
                     if await opened.count() and await opened.is_stale():
                         await opened.calibrate(anew=False)
                     continue
-                await coming
+                changed = await coming
                 coming = asyncio.ensure_future(anext(watched))
-                report = await self.index(
-                    *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
-                )
+                if not changed:
+                    if warn := options.get("warn"):
+                        names = ", ".join(map(str, missing(followed))) or "a path"
+                        warn(f"{names} is gone; nothing is taken out, and it is followed again when it is back")
+                    continue
+                try:
+                    report = await self.index(
+                        *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
+                    )
+                except UsageError:
+                    if missing(followed):  # since the change was told; the next one says so
+                        continue
+                    raise
                 if report.did_something:
                     delay.begin()
                 yield report
