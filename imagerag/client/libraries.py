@@ -18,6 +18,7 @@ from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.client.web_references import WebReferences
 from imagerag.files.inputs import Image
+from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Describer, OcrReader, SearchTerm
@@ -302,7 +303,8 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         images = () if image is None else (image,) if isinstance(image, str | bytes | Path) else tuple(image)
         terms = query_terms(query, images)
         opened = await self._context.dependencies.library(self.name(library))
-        search_filter = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
+        where = self._context.settings.where(filter)
+        search_filter = Filter(where=where, tags=tuple(listed(tags)), licences=tuple(listed(licences)))
         await check_filter(opened, search_filter)
         loaded = await with_images(terms, opened)
         if by == "captions":

@@ -14,7 +14,7 @@ from imagerag.store.library.metadata.field_names import TAKEN, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
-from imagerag.store.text_files import clean
+from imagerag.store.text_files import clean, listed
 
 AT_ONCE: Final = 100_000
 """Rows that are read and written at a time: 0.5 GB. A commit writes the texts of all rows of the library anew, however
@@ -60,6 +60,8 @@ class ImageChanges:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "set", _checked(self.set))
+        for name in ("add_tags", "remove_tags", "unset"):
+            object.__setattr__(self, name, listed(getattr(self, name)))
 
     @property
     def is_empty(self) -> bool:
