@@ -130,6 +130,9 @@ class GenerateImage(Request):
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, description="1024x1024, 16:9, 2K, 16:9@2K, auto."
     )
+    partial_images: int = Field(
+        default=0, ge=0, le=3, description="Unfinished images that the user sees meanwhile in the app; they cost extra."
+    )
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()

@@ -58,7 +58,7 @@ def _row(step: "Step") -> list[str]:
         passed_of(step),
         seconds(step.elapsed_s) if step.elapsed_s else "",
         dollars(step.cost_usd) if step.calls else "",
-        f"missing: {missing}" if missing else as_commands(step_text(step)),
+        clean(f"missing: {missing}" if missing else as_commands(step_text(step))),
     ]
 
 

@@ -15,6 +15,7 @@ from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, make_run_config
 from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
 from imagerag.graphs.configuration.settings import Settings, resolve
+from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
@@ -332,8 +333,8 @@ class ImageRAG:
             hybrid=hybrid,
             threshold=threshold,
             filter=self.settings.where(filter),
-            tags=tuple(tags),
-            licences=tuple(licences),
+            tags=tuple(listed(tags)),
+            licences=tuple(listed(licences)),
             cache=cache,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,

@@ -18,6 +18,7 @@ from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.client.web_references import WebReferences
 from imagerag.files.inputs import Image
+from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Describer, OcrReader, SearchTerm
@@ -202,6 +203,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
     ) -> "AsyncIterator[IndexReport]":
         """Index paths, and again whenever something below them changes, until the iteration is ended.
 
+        A path that is gone, as with a disk that is not mounted, is told by `warn` and followed again when it is back.
         The threshold is measured anew when nothing changed for a while, not after every change; one that is out of date
         when the iteration ends is measured by whatever changes the library next.
 
@@ -211,9 +213,10 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         Raises:
             UsageError: as `index`.
         """
-        from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
+        from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
 
-        watched = changes([Path(path) for path in paths], exclude)
+        followed = [Path(path) for path in paths]
+        watched = changes(followed, exclude)
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
@@ -227,11 +230,21 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
                     if await opened.count() and await opened.is_stale():
                         await opened.calibrate(anew=False)
                     continue
-                await coming
+                changed = await coming
                 coming = asyncio.ensure_future(anext(watched))
-                report = await self.index(
-                    *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
-                )
+                if not changed:
+                    if warn := options.get("warn"):
+                        names = ", ".join(map(str, missing(followed))) or "a path"
+                        warn(f"{names} is gone; nothing is taken out, and it is followed again when it is back")
+                    continue
+                try:
+                    report = await self.index(
+                        *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
+                    )
+                except UsageError:
+                    if missing(followed):  # since the change was told; the next one says so
+                        continue
+                    raise
                 if report.did_something:
                     delay.begin()
                 yield report
@@ -290,7 +303,8 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         images = () if image is None else (image,) if isinstance(image, str | bytes | Path) else tuple(image)
         terms = query_terms(query, images)
         opened = await self._context.dependencies.library(self.name(library))
-        search_filter = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
+        where = self._context.settings.where(filter)
+        search_filter = Filter(where=where, tags=tuple(listed(tags)), licences=tuple(listed(licences)))
         await check_filter(opened, search_filter)
         loaded = await with_images(terms, opened)
         if by == "captions":

@@ -18,6 +18,7 @@ from imagerag.assistants.tool_inputs import (
     SearchReferences,
     ViewImage,
 )
+from imagerag.assistants.tool_outputs import uri
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
 from imagerag.mcp import consent, elicitation
@@ -276,7 +277,11 @@ class Handlers:
 
 def _progress_callback(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def report(event: "RunEvent") -> None:
-        if event.kind == "step":
+        if event.kind == "progress" and event.progress and event.progress.image:
+            job.partial = uri(event.progress.image.sha256)
+            job.report(f"unfinished image {event.progress.step} of {event.progress.of}")
+        elif event.kind == "step":
+            job.partial = ""
             job.report(labels.node_done(event.node), event.node)
         elif event.kind == "started":
             job.report("drawing")

@@ -35,6 +35,7 @@ class Job:
         state: where it stands.
         progress_text: what it did last, in a few words.
         node: the step of the workflow that ended last; empty before the first.
+        partial: the last unfinished image of the drawing that is being made, as `image://SHA256`; empty without one.
         steps: how many times it said what it did.
         answer: what to tell, once it has ended.
         why: who cancelled it, when somebody did.
@@ -47,6 +48,7 @@ class Job:
     state: Literal["queued", "running", "ended"] = "queued"
     progress_text: str = "waiting for its turn"
     node: str = ""
+    partial: str = ""
     steps: int = 0
     answer: ToolResult | None = None
     why: str = ""

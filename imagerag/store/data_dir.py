@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from imagerag.agent.errors import UsageError
+
 ENVIRONMENT = "IMAGERAG_HOME"
 
 
@@ -22,9 +24,18 @@ class DataDir:
 
     @classmethod
     def find(cls, root: str | os.PathLike[str] | None = None) -> "DataDir":
-        """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory."""
+        """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory.
+
+        Raises:
+            UsageError: it is a file.
+        """
         folder = root or os.environ.get(ENVIRONMENT)
-        return cls(Path(folder).expanduser().absolute()) if folder else cls.default()
+        if not folder:
+            return cls.default()
+        home = Path(folder).expanduser().absolute()
+        if home.is_file():
+            raise UsageError(f"the home {home} is a file: name a folder with `home=DIR` or {ENVIRONMENT}")
+        return cls(home)
 
     @classmethod
     def default(cls) -> "DataDir":

@@ -4,6 +4,7 @@ import codecs
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -130,6 +131,11 @@ def parsed(text: str) -> Any:
         raise ValueError(f"it is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def listed(texts: str | Sequence[str]) -> list[str]:
+    """The texts as a list; one text alone is a list of one, not of its letters."""
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def clean(text: str) -> str:

@@ -69,7 +69,7 @@ async def run_view(state: UiState, run_id: str) -> RunView:
             raise
         return RunView(run_id, task.prompt, Stage.REFUSED if task.ended else Stage.LOADING, task=task)
     task = task or state.tasks.get(record.run_id)
-    prompt = record.prompt or (task.prompt if task else "")  # which a run has on the list before it has any state
+    prompt = record.prompt or (task.prompt if task else "")  # it is listed before its first checkpoint is written
     return RunView(record.run_id, prompt, await _stage(state, record, task), record, task)
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
 
@@ -27,3 +28,23 @@ def test_what_is_there_is_not_written_over_unasked(imagerag: Imagerag, tmp_path:
     assert f"{run}.png is there already" in one_line(imagerag("show", run, "--out", tmp_path))
     assert (tmp_path / f"{run}.png").read_bytes() == b"mine"
     assert imagerag("show", run, "--out", tmp_path, "--overwrite").exit_code == 0
+
+
+def test_the_words_of_a_server_do_not_reach_the_terminal_as_they_are(imagerag: Imagerag) -> None:
+    words = "bad \x1b]0;title\x07\x1b[2J \u202eprompt"
+    with MockOpenAIServer(lambda _: Fault("forbidden", message=words)) as server:
+        for seed in ("1", "2"):
+            spec = f"openai:m@{server.base_url}"
+            drawn = imagerag("generate", KNOWN, "--generator", spec, "--seed", seed)
+            assert (drawn.exit_code, "bad" in drawn.output) == (1, True)
+    runs = [run["run_id"] for run in document(imagerag("runs", "--json"))["runs"][:2]]
+    for command in (
+        ["show", "last"],
+        ["show", "last", "--rounds"],
+        ["show", "last", "--raw"],
+        ["diff", *runs],
+        ["runs"],
+    ):
+        shown = imagerag(*command)
+        assert shown.exit_code == 0, shown.output
+        assert not {"\x1b", "\x07", "\u202e"} & set(shown.output), command

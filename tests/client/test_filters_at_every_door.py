@@ -10,6 +10,8 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import FilterError
 from imagerag.agent.types import RunSpec
+from imagerag.store.library.maintenance.changes import ImageChanges
+from imagerag.store.library.sources.file_selection import ExcludedFiles
 
 
 @pytest.fixture
@@ -33,6 +35,15 @@ async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monke
     rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
     with pytest.raises(FilterError, match="IMAGERAG_FILTER: filter, column 7: expected a value"):
         await prices()
+
+
+async def test_one_tag_or_licence_alone_is_not_its_letters(rag: ImageRAG) -> None:
+    many = await rag.libraries.search("a thing", tags=["teal"], k=50)
+    alone = await rag.libraries.search("a thing", tags="teal", k=50)
+    assert ([hit.image for hit in alone], bool(many)) == ([hit.image for hit in many], True)
+    assert ImageChanges(add_tags="teal", unset="price").add_tags == ["teal"]
+    assert not ExcludedFiles("*.gif").below(Path("a"))(Path("a/b.png"))
+    assert not await rag.libraries.select(tags="nothing")
 
 
 async def test_a_search_that_finds_nothing_says_what_there_is(rag: ImageRAG) -> None:

@@ -58,7 +58,8 @@ def pattern(message: str) -> re.Pattern[str]:
 
 def said(message: str) -> bool:
     """Whether the program says a message; one that it puts together is said by its parts."""
-    return any(pattern(message).search(text) for text in said_anywhere())
+    parts, whole = message.split(GAP), pattern(message)
+    return any(all(part in text for part in parts) and whole.search(text) for text in said_anywhere())
 
 
 @pytest.mark.parametrize("message", QUOTED)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import processes
+from tests.conftest import copied
 
 PACKAGE = Path(__file__).parent / "data" / "imagerag-plain"
 
@@ -129,9 +130,11 @@ def test_its_library_is_searched_and_sent_from(installed: Path, tmp_path: Path) 
     assert "plain" in other.stderr
 
 
-def test_a_found_file_of_settings_may_not_name_an_installed_library(installed: Path, tmp_path: Path) -> None:
+def test_a_found_file_of_settings_may_not_name_an_installed_library(
+    installed: Path, sketch_home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "imagerag.toml").write_text('library = "plain:blue"\n')
-    done = imagerag(installed, tmp_path / "home", "search", "something blue", "--json")
+    done = imagerag(installed, copied(sketch_home, tmp_path / "home"), "search", "something blue", "--json")
     assert "imagerag.toml is not trusted" in done.stderr
     assert json.loads(done.stdout)["library"] == "sketch"
 

@@ -190,8 +190,9 @@ _MOST_TOKENS: Final = 10**12
 
 def _known_cost(usd: object) -> float | None:
     """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
-    valid = isinstance(usd, int | float) and not isinstance(usd, bool) and isfinite(usd) and usd >= 0
-    return float(usd) if valid else None
+    if isinstance(usd, bool) or not isinstance(usd, int | float):
+        return None
+    return float(usd) if isfinite(usd) and usd >= 0 else None
 
 
 def _counts(usage: Mapping[str, Any]) -> dict[str, int]:

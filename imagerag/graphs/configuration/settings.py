@@ -158,7 +158,7 @@ def resolve(**arguments: str | None) -> Settings:
                 f"object of your own: rag.dependencies.use({name!r}, 'mine', it), and ImageRAG({name}='mine')"
             )
     layers: list[tuple[str, Mapping[str, Any]]] = [
-        ("argument", {name: value for name, value in arguments.items() if value is not None}),
+        ("argument", {name: _parsed(name, value) for name, value in arguments.items() if value is not None}),
         (_ENVIRONMENT, _environment()),
         (FILE, _file()),
     ]
@@ -208,7 +208,7 @@ def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> di
 
 def _environment() -> dict[str, str | int]:
     values = {name: os.environ.get(variable_of(name)) for name in _names()}
-    return {name: _number(value) if _is_number(name) else value for name, value in values.items() if value}
+    return {name: _parsed(name, value) for name, value in values.items() if value}
 
 
 def variable_of(name: str) -> str:
@@ -216,15 +216,11 @@ def variable_of(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _is_number(name: str) -> bool:
-    return Settings.model_fields[name].annotation is int
-
-
-def _number(text: str) -> str | int:
-    """A whole number from text; other text as it is, for the error."""
+def _parsed(name: str, text: str) -> str | int:
+    """The value of a setting that was written as text: where it is a whole number, that; other text is its error."""
     try:
-        return int(text)
-    except ValueError:
+        return int(text) if Settings.model_fields[name].annotation is int else text
+    except (ValueError, KeyError):
         return text
 
 

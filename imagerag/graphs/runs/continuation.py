@@ -62,9 +62,9 @@ class ContinueOptions:
     @property
     def feedback_lines(self) -> Sequence[str]:
         """The feedback as a list."""
-        if self.feedback is None:
-            return ()
-        return self.feedback if isinstance(self.feedback, list | tuple) else [self.feedback]
+        if isinstance(self.feedback, list | tuple):
+            return self.feedback
+        return [] if self.feedback is None else [self.feedback]  # type: ignore[list-item]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,7 @@ class RunView(RunReport):
     live: Annotated[bool, Field(description="Whether it goes on in this server.")] = False
     prompt: str = ""
     node: Annotated[str, Field(description="The step that ended last.")] = ""
+    partial: Annotated[str, Field(description="The unfinished image of what is being drawn.")] = ""
     best_attempt: int | None = None
     attempts: tuple[AttemptView, ...] = ()
     references: tuple[CandidateView, ...] = ()
@@ -72,12 +73,13 @@ class RunView(RunReport):
     redraw: Annotated[dict[str, Any] | None, Field(description="Arguments that draw it anew with another seed.")] = None
 
 
-def run_view(record: RunRecord, *, live: bool = False, node: str = "") -> RunView:
+def run_view(record: RunRecord, *, live: bool = False, node: str = "", partial: str = "") -> RunView:
     """The view of a run.
 
     Args:
         live: whether it is under way in this server.
         node: the step that ended last.
+        partial: the unfinished image of what is being drawn, as `image://SHA256`.
     """
     report = run_report(record)
     searched = {one.image.sha256: (search, one) for search in record.searches for one in search.candidates}
@@ -88,6 +90,7 @@ def run_view(record: RunRecord, *, live: bool = False, node: str = "") -> RunVie
         prompt=line(record.prompt, LONG),
         live=live,
         node=node,
+        partial=partial,
         best_attempt=record.best_attempt,
         attempts=tuple(map(_attempt, record.attempts[-MOST:])),
         references=tuple(_used(*pair) for pair in zip(report.references, record.references, strict=False)),
@@ -169,6 +172,7 @@ def _redraw(record: RunRecord) -> dict[str, Any] | None:
         "select": config.select,
         "start": config.start,
         "seed": (config.seed + 1) % 2**32,
+        "partial_images": config.partial_images or None,
         "size": str(config.size) if config.size else None,
         "filter": [str(config.filter)] if config.filter else None,
         "tags": config.tags,

@@ -39,15 +39,17 @@ async def view_run(
 
 async def _view(service: "ChatService", run_id: str, job: "Job | None") -> RunView:
     live = job is not None and job.state != "ended"
+    partial = job.partial if job and live else ""
     try:
         record = await service.rag.runs.get(run_id)
     except UnknownRunError:
         if job is None:
             raise
         if job.answer is None:  # before its first step
-            return RunView(run_id=run_id, status="running", outcome=None, live=live, reason=job.progress_text)
+            return RunView(run_id=run_id, status="running", outcome=None, live=live, reason=job.progress_text,
+                           partial=partial)  # fmt: skip
         return RunView(**job.answer.data)
-    return run_view(record, live=live, node=job.node if job else "")
+    return run_view(record, live=live, node=job.node if job else "", partial=partial)
 
 
 async def small_copy(data: bytes, side: int) -> bytes:

@@ -78,7 +78,8 @@ class LibraryTable(TableImages):
         try:
             return await asyncio.to_thread(retry_on_conflict, work)
         except LibraryDamagedError as error:  # its metadata cannot be read
-            failure, cause = error, error.__cause__ or error
+            failure: ImageRAGError = error
+            cause: BaseException = error.__cause__ or error
         except ImageRAGError:
             raise
         except LANCE_ERRORS as error:

@@ -4,6 +4,7 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.graphs.configuration.settings import KEY, PRESETS, resolve
+from imagerag.store.data_dir import DataDir
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +69,9 @@ def test_a_wrong_variable_is_named(elsewhere, monkeypatch, name, value, problem)
 def test_a_number_can_come_from_a_variable(elsewhere, monkeypatch):
     monkeypatch.setenv("IMAGERAG_REFERENCES_PER_CONCEPT", " 2 ")
     assert resolve().references_per_concept == 2
+
+
+def test_a_home_is_a_folder(tmp_path):
+    (file := tmp_path / "home").write_text("")
+    with pytest.raises(UsageError, match="is a file: name a folder with `home=DIR` or IMAGERAG_HOME"):
+        DataDir.find(file)

@@ -95,13 +95,17 @@ function drawRun(view) {
   put("status", running ? (step ? say("step", { step }) : say("drawing")) : standing.meaning);
   if (view.status === "interrupted") return show(picker(view), attempts(view), passedOver(view));
   show(
-    running ? null : outcome(view),
+    running ? unfinished(view) : outcome(view),
     attempts(view),
     references(view),
     running ? null : passedOver(view),
     running ? null : actions(view),
     facts(view),
   );
+}
+
+function unfinished(view) {
+  return view.partial ? el("section", { className: "outcome", "aria-label": say("partial") }, figure(view.partial, say("partial"), LARGE)) : null;
 }
 
 function outcome(view) {

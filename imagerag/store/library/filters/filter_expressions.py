@@ -7,7 +7,7 @@ absent values, unless there are none. The test uses that the concatenation of nu
 """
 
 import operator
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import reduce
 from string import digits
@@ -75,7 +75,7 @@ class _FilledColumns:
     def __init__(self, table: Any) -> None:
         self._table, self._known = table, dict[str, bool]()
 
-    def __contains__(self, column: str) -> bool:
+    def has(self, column: str) -> bool:
         if column not in self._known:
             is_indexed = column in filter_indexes(self._table)
             self._known[column] = is_indexed and not self._table.count_rows(f"{column} IS NULL")
@@ -86,7 +86,7 @@ class _Expressions:
     """Makes expressions for a table with these columns."""
 
     def __init__(
-        self, built_in: frozenset[str], metadata: Columns, filled: Container[str], is_without_months: bool
+        self, built_in: frozenset[str], metadata: Columns, filled: _FilledColumns, is_without_months: bool
     ) -> None:
         self._built_in = built_in
         self._metadata = metadata
@@ -179,7 +179,7 @@ class _Expressions:
 
     def _negated(self, term: Any, column: str, kind: Kind) -> Any:
         """Rows for which a condition on a column does not hold; it is null where the column is."""
-        return ~term if column in self._filled else ~term | _absent(column, kind)
+        return ~term if self._filled.has(column) else ~term | _absent(column, kind)
 
     def _label(self, key: str, value: str, *, holds: bool) -> Any:
         """The value of a metadata key without a column, in the column `labels`, as text."""

@@ -1,5 +1,7 @@
 """Changes below folders, as reported by the operating system."""
 
+import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ QUIET_MS: Final = 2000
 
 AT_LATEST_MS: Final = 30_000
 """They are told after so long in any case."""
+
+AWAY_S: Final = 2.0
+"""Seconds between looks for a path that is gone."""
 
 CALIBRATED_S: Final = 20.0
 """Seconds without a change after which the threshold is measured: that takes many times longer than one image."""
@@ -51,8 +56,16 @@ class CalibrationDelay:
         return max(0.0, due - time.monotonic())
 
 
+def missing(paths: Sequence[Path]) -> list[Path]:
+    """Those of the paths that are not there now; of a pattern, its folder."""
+    return [path for path in paths if not base_of(path).exists()]
+
+
 async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:
-    """Yield the changed files and folders after each change, without those that are never indexed."""
+    """Yield the changed files and folders after each change, without those that are never indexed.
+
+    Where a path is gone, as with a disk that is not mounted, an empty set is yielded, and all paths when it is back.
+    """
     import watchfiles
 
     excluded = ExcludedFiles(exclude)
@@ -64,13 +77,38 @@ async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIt
         parts = (path, *path.parents)
         return not any(excluded.below(root)(part) for root in below for part in parts if root in part.parents)
 
-    watched = watchfiles.awatch(
-        *roots,
-        watch_filter=counts,
-        debounce=AT_LATEST_MS,
-        step=QUIET_MS,
-        rust_timeout=500,
-        ignore_permission_denied=True,
-    )
-    async for events in watched:
-        yield {Path(name) for _, name in events}
+    now = _identities(roots)
+    while True:
+        if now is None:
+            yield set()
+            while (now := _identities(roots)) is None:  # noqa: ASYNC110, nothing tells that a disk is back
+                await asyncio.sleep(AWAY_S)
+            yield {*roots}
+        before = now
+        async for events in watchfiles.awatch(
+            *roots,
+            watch_filter=counts,
+            debounce=AT_LATEST_MS,
+            step=QUIET_MS,
+            rust_timeout=500,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            changed = {Path(name) for _, name in events}
+            now = _identities(roots)
+            # The system follows what was there under a name, not what comes under that name later.
+            is_replaced = now != before or not changed.isdisjoint(roots)
+            if changed and now is not None:
+                yield changed
+            if is_replaced:
+                break
+        if now is not None and now != before:
+            yield {*roots}
+
+
+def _identities(roots: Sequence[Path]) -> list[tuple[int, int]] | None:
+    """What is under each path now, by device and inode; None where one is gone."""
+    try:
+        return [(status.st_dev, status.st_ino) for status in map(os.stat, roots)]
+    except OSError:
+        return None

@@ -124,7 +124,7 @@ async def index(
     report.skipped += scan_result.problems
     report.notes += [*scan_result.listed.notes, *scan_result.beside.notes]
     report.columns |= {name: field for one in scan_result.sources.values() for name, field in one.columns.items()}
-    if manifest is not None or scan_result.listed.images:
+    if scan_result.listed.files:
         report.columns |= scan_result.listed.columns
         report.manifest_captions = scan_result.listed.captions
     if first_look:

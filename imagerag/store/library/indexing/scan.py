@@ -22,7 +22,7 @@ from imagerag.store.library.sources.ignored_files import FOLDER_METADATA, is_com
 from imagerag.store.library.sources.image_table import ImageTable
 from imagerag.store.library.sources.manifest import Manifest, Manifests, read_beside, read_manifests, split_manifests
 from imagerag.store.library.sources.members import Member, Source
-from imagerag.store.library.sources.path_patterns import NamedPaths, expand
+from imagerag.store.library.sources.path_patterns import NamedPaths, address_hint, expand
 from imagerag.store.library.sources.raw_pairs import RAW_FILE, paired_raws
 from imagerag.store.library.sources.text_table import TextTable, holds_images
 from imagerag.store.text_files import clean
@@ -253,7 +253,7 @@ def _exists(path: Path, prune: bool, known_paths: Collection[str]) -> bool:
                 "If it was moved, index the folder where it is now. If it is gone, index it\n"
                 "with `prune=True`, and what was indexed below it is taken out"
             )
-        raise UsageError(f"there is no file or folder {path}")
+        raise UsageError(f"there is no file or folder {path}{address_hint(str(path))}")
     return there
 
 

@@ -21,7 +21,7 @@ from imagerag.store.library.metadata.metadata_values import (
     time_of,
 )
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
-from imagerag.store.text_files import clean
+from imagerag.store.text_files import clean, listed
 
 AT_ONCE: Final = 100_000
 """Rows that are read and written at a time: 0.5 GB. A commit writes the changed columns of all rows of the library,
@@ -68,6 +68,8 @@ class ImageChanges:
     def __post_init__(self) -> None:
         _check_lengths(self)
         object.__setattr__(self, "set", _checked(self.set))
+        for name in ("add_tags", "remove_tags", "unset"):
+            object.__setattr__(self, name, listed(getattr(self, name)))
 
     @property
     def is_empty(self) -> bool:

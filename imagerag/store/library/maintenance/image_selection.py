@@ -14,6 +14,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.locations import MEMBER
 from imagerag.store.library.schema import ImageRecord, present
 from imagerag.store.library.search import matching_ids
+from imagerag.store.text_files import listed
 
 ID: Final = re.compile(r"[0-9a-f]{6,64}")
 """The beginning of an id: six digits and more."""
@@ -59,7 +60,7 @@ async def select_ids(
         UsageError: nothing is given, a name matches no image, or first digits match several.
         FilterError: as `Library.check_filter`.
     """
-    selection = Filter(where=where, tags=tuple(tags), licences=tuple(licences))
+    selection = Filter(where=where, tags=tuple(listed(tags)), licences=tuple(listed(licences)))
     await library.check_filter(selection)
     if not names and selection.condition is None:
         raise UsageError("say which images: their ids (six digits do), files, folders, or `filter`")

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagerag.store.text_files import read_text
+from imagerag.store.text_files import listed, read_text
 
 if TYPE_CHECKING:
     from pathspec.pattern import Pattern
@@ -31,7 +31,7 @@ class ExcludedFiles:
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
-        stripped = [pattern.strip().removeprefix("./").rstrip("/") for pattern in patterns]
+        stripped = [pattern.strip().removeprefix("./").rstrip("/") for pattern in listed(patterns)]
         self._patterns = [pattern for pattern in stripped if pattern]
 
     def below(self, root: Path) -> Callable[[Path], bool]:

@@ -79,7 +79,8 @@ class ColumnarFile:
         except (pa.ArrowException, OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise ValueError(f"it cannot be read: {str(error).splitlines()[0][:200]}") from None
+            kind = "Parquet" if self.path.suffix.lower() in PARQUET else "Arrow"
+            raise ValueError(f"it is no {kind} file, or a damaged one: {str(error).splitlines()[0][:200]}") from None
 
     @contextmanager
     def _parquet(self) -> "Iterator[tuple[pa.Schema, int, Any]]":

@@ -22,12 +22,12 @@ from imagerag.store.library.sources.exported_table import open_columnar
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
+from imagerag.store.library.sources.path_patterns import NO_DOWNLOAD
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import clean, is_windows_1252, plain_name
 
 _GUESSED: Final = "it is not UTF-8 and was read as Windows-1252: if letters are wrong, save it as UTF-8"
-_NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -179,7 +179,7 @@ def read_manifest(
     images_by_file = {Path(os.path.abspath(file)): images} if images else {}
     guessed = [(file.name, _GUESSED)] if file.suffix.lower() not in TABLE_SUFFIXES and is_windows_1252(file) else []
     notes = [*guessed, *disputed.items(), *column_notes.of(file.name)]
-    return Manifest(entries, problems, _read_as(columns), images=images_by_file, image_captions=captions, notes=notes)
+    return Manifest(entries, problems, _read_as(columns), {file}, images_by_file, captions, notes)
 
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
@@ -190,7 +190,7 @@ def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPa
         return file
     why = "there is no such file"
     if _URL.match(name.strip()):
-        why = f"it is a URL. {_NO_DOWNLOAD}"
+        why = f"it is a URL. {NO_DOWNLOAD}"
     elif paths.is_outside(name.strip()):
         why = f"it is outside of the folders given: {OUTSIDE}"
     return clean(name)[:300], f"named in {where}, but {why}"
@@ -199,7 +199,7 @@ def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPa
 def _pathless(record: Mapping[str, Any]) -> str:
     urls = {name for name in record if plain_name(name) in URL_COLUMNS and record[name]}
     if urls:
-        return f"the row has a URL ({min(urls)}) and no path. {_NO_DOWNLOAD}"
+        return f"the row has a URL ({min(urls)}) and no path. {NO_DOWNLOAD}"
     return "the row has no path"
 
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _CHOICE: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""The beginning of an address, also after `Path` joined its two slashes."""
+
+NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
+
 MAX_SHARDS: Final = 100_000
 
 
@@ -58,6 +63,11 @@ class NamedPaths:
         from pathspec import GitIgnoreSpec
 
         return GitIgnoreSpec.from_lines([pattern.replace("\\", "/") for pattern in self.patterns])
+
+
+def address_hint(path: str) -> str:
+    """What to add to an error about a path that is an address; empty for other paths."""
+    return f": it is an address. {NO_DOWNLOAD}" if _ADDRESS.match(path) else ""
 
 
 def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:

@@ -41,7 +41,7 @@ class ZipArchive:
             with zipfile.ZipFile(path) as opened:
                 self._listing: ArchiveListing = listing(str(path), _entries(opened), excluded)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
-            raise ValueError(f"it is no zip archive that can be read: {error}") from None
+            raise ValueError(f"it is no zip archive, or a damaged one: {error}") from None
         self.problems = self._listing.problems
 
     @cached_property

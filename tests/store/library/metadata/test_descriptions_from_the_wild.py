@@ -296,7 +296,7 @@ def test_an_empty_sidecar_and_a_broken_one_are_told_in_words(shot):
 def test_a_manifest_in_another_form_is_refused_at_once(shot, name, data):
     (shot / name).write_bytes(data)
     with pytest.raises(
-        UsageError, match=r"no form that is read: give CSV, JSON lines or JSON|it is not text|it cannot be read"
+        UsageError, match=r"no form that is read: give CSV, JSON lines or JSON|it is not text|a damaged one"
     ):
         read_manifest(shot / name)
 

@@ -25,7 +25,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.locations import member_path, path_text, split_member
 from imagerag.store.library.sources import archive_listing, image_table, tar_archive
 from imagerag.store.library.sources.forward_reader import ForwardReader
-from imagerag.store.library.sources.image_table import open_table, why_no_images
+from imagerag.store.library.sources.image_table import ColumnarFile, open_table, why_no_images
 from imagerag.store.library.sources.manifest import read_manifest
 from imagerag.store.library.sources.members import Source
 from imagerag.store.library.sources.opening import open_source
@@ -356,9 +356,9 @@ def test_marks_in_names_are_told_apart(tmp_path: Path, picture: Any) -> None:
         ("a.tar", b"no tar at all" * 100, "it is no tar archive"),
         ("a.tar.gz", b"\x1f\x8b", "it is no tar archive"),
         ("a.tar.bz2", bz2.compress(b"no tar at all" * 100), "it is no tar archive"),
-        ("a.parquet", b"PAR1PAR1", "it cannot be read"),
-        ("a.arrow", b"", "it cannot be read"),
-        ("a.arrow", b"ARROW1\0\0", "it cannot be read"),
+        ("a.parquet", b"PAR1PAR1", "or a damaged one"),
+        ("a.arrow", b"", "or a damaged one"),
+        ("a.arrow", b"ARROW1\0\0", "or a damaged one"),
     ],
 )
 def test_what_is_no_archive_says_so(tmp_path: Path, name: str, data: bytes, told: str) -> None:
@@ -581,3 +581,23 @@ async def test_another_picture_of_a_row_is_no_metadata(tmp_path: Path, library: 
     path = saved(tmp_path / "pairs.parquet", {**pictures, "parts": [[b"a", b"b"]]})
     report = await index([path], library)
     assert (report.added, report.skipped) == (1, [])
+
+
+async def test_an_address_is_not_downloaded_and_that_is_said(library: Library) -> None:
+    with pytest.raises(UsageError, match=r"it is an address\. Nothing is downloaded: fetch the images first"):
+        await index(["https://example.org/a.png"], library)
+
+
+async def test_captions_in_a_table_of_images_are_not_counted_as_none_of_a_manifest(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    table = tmp_path / "images.parquet"
+    pq.write_table(pa.table({"image": [picture("red")], "caption": ["a red card"]}), table)
+    report = await index([], library, manifest=table)
+    assert (report.captions, report.manifest_captions) == (1, None)
+
+
+def test_a_damaged_table_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "images.parquet").write_bytes(b"PAR1" + bytes(50) + b"PAR1")
+    with pytest.raises(ValueError, match=r"^it is no Parquet file, or a damaged one: (?!.*cannot be read)"):
+        _ = ColumnarFile(tmp_path / "images.parquet").schema
