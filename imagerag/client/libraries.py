@@ -18,6 +18,7 @@ from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.client.web_references import WebReferences
 from imagerag.files.inputs import Image
+from imagerag.formatting.messages import unknown
 from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
@@ -300,6 +301,8 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
+        if by not in ("images", "captions"):
+            raise UsageError(unknown("way to search (by)", str(by), ("images", "captions")))
         images = () if image is None else (image,) if isinstance(image, str | bytes | Path) else tuple(image)
         terms = query_terms(query, images)
         opened = await self._context.dependencies.library(self.name(library))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.agent.errors import FilterError
+from imagerag.agent.errors import FilterError, UsageError
 from imagerag.agent.types import RunSpec
 from imagerag.store.library.maintenance.changes import ImageChanges
 from imagerag.store.library.sources.file_selection import ExcludedFiles
@@ -44,6 +44,14 @@ async def test_one_tag_or_licence_alone_is_not_its_letters(rag: ImageRAG) -> Non
     assert ImageChanges(add_tags="teal", unset="price").add_tags == ["teal"]
     assert not ExcludedFiles("*.gif").below(Path("a"))(Path("a/b.png"))
     assert not await rag.libraries.select(tags="nothing")
+
+
+async def test_an_order_or_a_way_to_search_that_there_is_not_is_told(rag: ImageRAG) -> None:
+    order: Any = "newst"
+    with pytest.raises(UsageError, match="no order 'newst'; did you mean 'newest'"):
+        await rag.libraries.browse(order=order)
+    with pytest.raises(UsageError, match="there are: images, captions"):
+        await rag.libraries.search("a thing", by=order)
 
 
 async def test_a_search_that_finds_nothing_says_what_there_is(rag: ImageRAG) -> None:

@@ -8,8 +8,10 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters.conditions import as_typed
+from imagerag.formatting.messages import unknown
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import current_name, open_current
@@ -82,7 +84,10 @@ class Browser:
         Raises:
             UnknownLibraryError, LibraryDamagedError: as `table`.
             FilterError: the filter asks for what the library does not know.
+            UsageError: there is no such order.
         """
+        if order not in COLUMN_OF:
+            raise UsageError(unknown("order", str(order), COLUMN_OF))
         opened = await self.table(library)
 
         def work() -> ImagePage:
