@@ -100,13 +100,13 @@ class GenerateImage(Request):
     """Arguments of `generate_image`."""
 
     prompt: Prompt = Field(
-        description="Everything that is to be in the image, content and style, in plain words. The image is judged "
+        description="Everything that is to be in the image, content and style, in plain words. It is judged "
         "against exactly this text."
     )
     library: Library = None
     initial_image: Source | None = Field(
         default=None,
-        description="An image to judge and improve instead of drawing the first: a file path, or image://SHA256.",
+        description="An image to improve instead of drawing the first: a file path, or image://SHA256.",
     )
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own images that are to be in the result."
@@ -130,9 +130,7 @@ class GenerateImage(Request):
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, description="1024x1024, 16:9, 2K, 16:9@2K, auto."
     )
-    partial_images: int = Field(
-        default=0, ge=0, le=3, description="Unfinished images that the user sees meanwhile in the app; they cost extra."
-    )
+    partial_images: int = Field(default=0, ge=0, le=3, description="Unfinished images to show meanwhile; cost extra.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()

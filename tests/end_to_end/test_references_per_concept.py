@@ -88,7 +88,7 @@ def test_a_file_and_the_environment_set_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("IMAGERAG_REFERENCES_PER_CONCEPT", "5")
     assert resolve().references_per_concept == 5
     monkeypatch.setenv("IMAGERAG_REFERENCES_PER_CONCEPT", "many")
-    with pytest.raises(UsageError, match="references_per_concept"):
+    with pytest.raises(UsageError, match="IMAGERAG_REFERENCES_PER_CONCEPT: it has to be a whole number"):
         resolve()
 
 

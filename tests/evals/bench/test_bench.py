@@ -194,7 +194,7 @@ async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: 
     assert (rows["text encoding alone"].value or 0) > 0
     assert rows["caption to references with bytes"].against == "text encoding alone"
     assert (rows["caption to references with bytes"].ratio or 0) > 1
-    assert rows["search"].note == "recall@10 1.000, aim 0.4"
+    assert rows["search"].note == "recall@10 1.000, aim 0.8"
     assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
     assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
     assert {"200 files", "commands on 400"} <= rows.keys()
