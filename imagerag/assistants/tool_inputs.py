@@ -106,31 +106,29 @@ class GenerateImage(Request):
     library: Library = None
     initial_image: Source | None = Field(
         default=None,
-        description="An image to improve instead of drawing the first: a file path, or image://SHA256.",
+        description="An image to improve instead of drawing first: a file path, or image://SHA256.",
     )
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own images that are to be in the result."
     )
     edit: Source | None = Field(default=None, description="Instead of subjects: the image that the prompt changes.")
-    max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
+    max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings. 0 draws once.")
     max_references: int | None = Field(default=None, ge=1, le=16, description="Images sent at most.")
-    references_per_concept: int | None = Field(
-        default=None, ge=1, le=16, description="Images for each missing thing at most."
-    )
+    references_per_concept: int | None = Field(default=None, ge=1, le=16, description="Images for each missing thing.")
     select: bool = Field(
         default=False,
         description="Stop when references are found and let the user choose; answer with continue_run(choose=...).",
     )
     start: Literal["generate", "retrieve"] = Field(
         default="generate",
-        description="'generate' draws first; 'retrieve' looks for references first (for mixes or variants of "
-        "the user's own products).",
+        description="'generate' draws first; 'retrieve' looks for references first (for variants of the user's own "
+        "products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed, another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, description="1024x1024, 16:9, 2K, 16:9@2K, auto."
     )
-    partial_images: int = Field(default=0, ge=0, le=3, description="Unfinished images to show meanwhile; cost extra.")
+    partial_images: int = Field(default=0, ge=0, le=3, description="Unfinished images to show; cost extra.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
