@@ -40,6 +40,7 @@ INDEX_CACHE, METADATA_CACHE = 2**29, 2**27
 
 _CONFLICT: Final = ("conflict", "incompatible transaction", "concurrent")
 _CROSSED: Final = (*_CONFLICT, "not found", "no such file", "os error 2)")
+_PANIC: Final = "RustPanic"
 _NEWER: Final = ("please upgrade", "newer version", "unsupported feature flag", "cannot be read by this version")
 
 
@@ -231,7 +232,11 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
     """Retry on a commit conflict; LanceDB retries only some of these itself.
 
     A commit may be followed by a cleanup that removes files of the version being read; the next try reads the newer
-    version.
+    version. LanceDB panics where another process replaces the index that it extends ("not implemented"); the next try
+    finds the new index.
+
+    Raises:
+        OSError, RuntimeError, ValueError: what LanceDB raises, a panic of every try too.
     """
     for attempt in range(tries):
         try:
@@ -241,7 +246,12 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
                 raise
             if attempt >= GONE and not any(word in str(error).lower() for word in _CONFLICT):
                 raise  # a file that is missing in every try is really missing
-            time.sleep(0.05 * 2**attempt)
+        except Exception as error:
+            if type(error).__name__ != _PANIC:  # its module cannot be imported
+                raise
+            if attempt >= GONE:
+                raise RuntimeError(f"LanceDB failed: {error}") from error
+        time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")
 
 
