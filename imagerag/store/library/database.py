@@ -232,8 +232,8 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
     """Retry on a commit conflict; LanceDB retries only some of these itself.
 
     A commit may be followed by a cleanup that removes files of the version being read; the next try reads the newer
-    version. LanceDB panics where another process replaces the index that it extends ("not implemented"); the next try
-    finds the new index.
+    version. Beside another process's commits LanceDB sometimes panics in an index of words ("not implemented"); the
+    next try succeeds.
 
     Raises:
         OSError, RuntimeError, ValueError: what LanceDB raises, a panic of every try too.
