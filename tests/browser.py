@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Frame, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Frame, Locator, Page, Request, async_playwright, expect
 
 PLACES: Final = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS: Final = (
@@ -102,6 +102,13 @@ async def browser_page(browser_context: BrowserContext) -> AsyncIterator[Page]:
     )
     yield page
     assert problems == []
+
+
+async def width_of(image: Locator) -> int:
+    """The width of an image in pixels, once it is loaded; an image of the page may come later than its element."""
+    await image.scroll_into_view_if_needed()
+    await expect(image).to_have_js_property("complete", True)
+    return int(await image.evaluate("image => image.naturalWidth"))
 
 
 async def screenshot(page: Page, path: Path, *, width: int = 1200, dark: bool = False, whole: bool = False) -> None:

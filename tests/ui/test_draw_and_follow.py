@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser import width_of
 from tests.ui.conftest import UiServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -15,7 +16,7 @@ async def test_a_prompt_becomes_an_image_that_is_judged(browser_page: Page, ui: 
     await expect(browser_page.get_by_role("heading", level=1)).to_have_text("a red square")
     await expect(browser_page.locator(".badge").first).to_have_text("aligned")
     image = browser_page.get_by_role("img", name="attempt 1")
-    assert await image.evaluate("image => image.complete && image.naturalWidth") == 256
+    assert await width_of(image) == 256
 
 
 async def test_keys_that_are_held_down_start_one_run(browser_page: Page, ui: UiServer) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser import width_of
 from tests.ui.conftest import UiServer, violations
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos" / "saleor"
@@ -32,7 +33,7 @@ async def test_photos_are_added_found_and_drawn_with(browser_page: Page, ui: UiS
     await expect(page.locator("#count")).to_have_text("4 pictures")
     shown = page.locator(".tile img")
     await expect(shown.first).to_be_visible()
-    assert await shown.first.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert await width_of(shown.first) > 0
     assert await violations(page) == []
 
     await page.get_by_label("Words", exact=True).fill("a mighty mug")
