@@ -1,9 +1,9 @@
 """A run as its page shows it while it is made: here, in another process, stopped, or gone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -11,34 +11,14 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
 from imagerag import ImageRAG
-from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError
-from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import SamplingParams, Size
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.tools.sketch.generator import SketchGenerator
-from imagerag.tools.testing.mock_openai import tiny_png
+from tests.gated_generator import GatedGenerator
 from tests.ui.conftest import UiServer, violations
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROMPT = "a teal checkered crescent and a red solid circle"
-
-
-@dataclass
-class GatedGenerator(SketchGenerator):
-    """Shows an unfinished image, then draws when it may."""
-
-    may_draw: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
-    ) -> GeneratedImage:
-        progress = current_call().progress
-        await progress.partial(tiny_png("unfinished"), 0)
-        progress.step(3, 20)
-        await self.may_draw.wait()
-        return await super().generate(prompt, references, variation=variation, size=size)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ import asyncio
 import hashlib
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,10 @@ import pytest
 from PIL import Image
 from playwright.async_api import FrameLocator, Page, expect
 
-from imagerag.agent.calls.call_context import current_call
-from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import SamplingParams, Size
 from imagerag.assistants.service import ChatService
 from imagerag.mcp.server import ServerState
-from imagerag.tools.sketch.generator import SketchGenerator
-from imagerag.tools.testing.mock_openai import tiny_png
 from tests.browser import violations
+from tests.gated_generator import GatedGenerator, unfinished
 from tests.mcp.app.host import EVERYTHING, hosting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -310,22 +304,6 @@ async def test_hostile_words_stay_words(place: Any, browser_page: Page) -> None:
         assert all(isinstance(one, dict) and one.get("jsonrpc") for one in await host.log())
 
 
-@dataclass
-class GatedGenerator(SketchGenerator):
-    """Shows the unfinished images that are asked for, then draws when it may."""
-
-    may_draw: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
-    ) -> GeneratedImage:
-        progress = current_call().progress
-        for number in range(progress.partial_images):
-            await progress.partial(tiny_png(f"unfinished {number}"), number)
-        await self.may_draw.wait()
-        return await super().generate(prompt, references, variation=variation, size=size)
-
-
 async def test_an_unfinished_image_is_shown_while_it_is_drawn(sketch: ServerState, browser_page: Page) -> None:
     generator = GatedGenerator()
     rag = sketch.service.rag
@@ -341,7 +319,7 @@ async def test_an_unfinished_image_is_shown_while_it_is_drawn(sketch: ServerStat
         await pictures(frame, 1)
         assert await violations(browser_page.frames[1]) == []
         view = await host.client.call_tool("run_view", {"run_id": run_id})
-        assert view.structured_content["partial"] == f"image://{hashlib.sha256(tiny_png('unfinished 1')).hexdigest()}"
+        assert view.structured_content["partial"] == f"image://{hashlib.sha256(unfinished(1)).hexdigest()}"
         assert not any(block.type == "image" for block in view.content)
         generator.may_draw.set()
         await expect(frame.locator(".badge")).to_have_text("best effort")
