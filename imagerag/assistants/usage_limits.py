@@ -149,18 +149,13 @@ class ServerBudget:
             NO_LIMIT if self.limits.daily_calls is None else self.limits.daily_calls,
             inf if self.limits.daily_cost_usd is None else self.limits.daily_cost_usd,
         )
-        entry: list[int | None] = []
+        taking = asyncio.ensure_future(asyncio.to_thread(self.daily.take, today(), amount, most))
         try:
-            await to_completion(self._take(self.daily, amount, most, entry))
+            return await to_completion(taking) or 0
         except asyncio.CancelledError:  # nobody would settle it, and the day would have so much less
-            if entry and entry[0]:
-                await to_completion(asyncio.to_thread(self.daily.settle, entry[0], Amount()))
+            if not taking.cancelled() and taking.exception() is None and (entry := taking.result()):
+                await to_completion(asyncio.to_thread(self.daily.settle, entry, Amount()))
             raise
-        return entry[0] or 0
-
-    @staticmethod
-    async def _take(daily: DailyUsage, amount: Amount, most: Amount, entry: list[int | None]) -> None:
-        entry.append(await asyncio.to_thread(daily.take, today(), amount, most))
 
     async def _remaining(self) -> Amount:
         limits, day = self.limits, await self._today()
