@@ -52,9 +52,9 @@ class CombinedQuery:
             hybrid: of `vector` and `words`; ranks by all lists of a hybrid search instead.
         """
         if hybrid is not None:
-            hits = hybrid_search.hybrid(table.lance, hybrid, k, filter, table.recent)
+            hits = hybrid_search.hybrid(table.view, hybrid, k, filter, table.recent)
         else:
-            hits = search.nearest(table.lance, self.vector, k, filter, table.recent)
+            hits = search.nearest(table.view, self.vector, k, filter, table.recent)
         return [self._explained(hit) for hit in hits]
 
     def _explained(self, hit: Hit) -> Hit:

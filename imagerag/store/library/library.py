@@ -160,8 +160,8 @@ class Library(LibraryReader):
             return
 
         def work() -> LibraryMetadata:
-            metadata = library_metadata_of(self._table, self.name).model_copy(update={"describer": describer})
-            write_library_metadata(self._table, metadata)
+            metadata = library_metadata_of(self.table.lance, self.name).model_copy(update={"describer": describer})
+            write_library_metadata(self.table.lance, metadata)
             return metadata
 
         await self.table.prepare()
@@ -182,8 +182,8 @@ class Library(LibraryReader):
 
         def work() -> LibraryMetadata:
             with self.table.calibrating():
-                noted = library_metadata_of(self._table, self.name).model_copy(update={"regions": THINGS_OR_TILES})
-                write_library_metadata(self._table, noted)
+                noted = library_metadata_of(self.table.lance, self.name).model_copy(update={"regions": THINGS_OR_TILES})
+                write_library_metadata(self.table.lance, noted)
                 return noted
 
         await self.table.prepare(regions=True)
@@ -232,7 +232,7 @@ class Library(LibraryReader):
 
         def work() -> None:
             with self.table.writing(alone=True) as alone:
-                retry_on_conflict(lambda: searching.build_indexes(self._table, alone=alone))
+                retry_on_conflict(lambda: searching.build_indexes(self.table.lance, alone=alone))
                 if alone:
                     self.table.remove_strays()
 

@@ -76,8 +76,8 @@ class LibraryReader(LibraryImages):
 
     @property
     def _table(self) -> Any:
-        """The LanceDB table; it is opened again after the library was renamed."""
-        return self.table.lance
+        """The table's newest version, for reading; the table is opened again after the library was renamed."""
+        return self.table.view
 
     @property
     def metadata(self) -> LibraryMetadata:
@@ -217,7 +217,7 @@ class LibraryReader(LibraryImages):
 
     async def count(self) -> int:
         """Number of images."""
-        return int(await self.table.read(self._table.count_rows))
+        return int(await self.table.read(lambda: self._table.count_rows()))
 
     async def rows(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """The records of its images (only those in `ids`, if given), sorted by id."""

@@ -16,7 +16,7 @@ from imagerag.agent.images.regions import are_separate
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import Region
 from imagerag.store.library.filters.filter_expressions import expression_of
-from imagerag.store.library.index_candidates import ALL_PARTS, PROBES, REFINE
+from imagerag.store.library.index_candidates import ALL_PARTS, PROBES
 from imagerag.store.library.region_columns import (
     BOXES,
     REGIONS,
@@ -45,6 +45,9 @@ DEPTH: Final = 50
 CANDIDATES: Final = 5
 """How many times `k` images, but `DEPTH` at least, an index with few bits of a vector is asked for: of 2,500 images
 with vectors of 512 random numbers, 98 % of the 10 nearest are found so, with `k` alone 79 %."""
+
+REFINE: Final = 10
+"""How many times as many candidates of such an index as images are compared by the vectors of their regions."""
 
 _ALL: Final = 1_000_000
 

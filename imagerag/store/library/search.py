@@ -1,9 +1,7 @@
 """Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, and the indexes of a library.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are inaccurate unless refined, so no threshold is applied to them. LanceDB compares the candidates of one
-vector by itself. Those of several are compared here, in one read for all texts of a call (`index_candidates`), and so
-are those of a filter, which may need more of them.
+distances are inaccurate unless LanceDB refines them, so no threshold is applied to them.
 """
 
 import time
@@ -17,14 +15,7 @@ from imagerag.agent.ports.hits import best_first
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes, matching
-from imagerag.store.library.index_candidates import (
-    AGAIN,
-    ALL_PARTS,
-    PROBES,
-    candidate_count,
-    knows_all,
-    nearest_records,
-)
+from imagerag.store.library.index_candidates import ALL_PARTS, BITS, PROBES, candidate_count, is_coarse
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.region_columns import REGION_COLUMNS, REGIONS, has_regions, records_of
 from imagerag.store.library.region_search import QueryVectors, nearest_regions, regions_index
@@ -104,13 +95,10 @@ def _whole(
     table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter, columns: Sequence[str]
 ) -> list[list[Mapping[str, Any]]]:
     """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
-    is_plain = len(vectors) == 1 and filter == Filter()
-    lists = None if is_plain or not knows_all(table) else nearest_records(table, vectors, k, filter, columns)
-    if lists is None:
-        rows = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
-        lists = [[] for _ in vectors]
-        for record in records_of(rows):
-            lists[record.get("query_index", 0)].append(record)
+    rows = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
+    lists: list[list[Mapping[str, Any]]] = [[] for _ in vectors]
+    for record in records_of(rows):
+        lists[record.get("query_index", 0)].append(record)
     return lists
 
 
@@ -164,6 +152,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
     table.optimize()
     count = table.count_rows()
     have = {column for index in table.list_indices() for column in index.columns}
+    have -= {column for column in (*VECTORS, REGIONS) if is_coarse(table, column)}
     needed: dict[str, Any] = {
         "id": BTree() if count >= INDEX_FROM // 10 else None,
         **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
@@ -183,17 +172,14 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
 
 
 def _vector_index(table: Any, column: str) -> Any:
-    """Choose the vector index by dimension; None for too few vectors.
-
-    One bit per dimension is enough with many dimensions and too little with few: at 32 dimensions IVF_RQ finds less
-    than half of the true neighbours, at 512 nearly all.
-    """
+    """Choose the vector index by dimension; None for too few vectors. Few bits for each dimension are enough with many
+    dimensions and too little with few."""
     from lancedb.index import IvfRq, IvfSq
 
     if table.count_rows(f"{column} IS NOT NULL") < INDEX_FROM:
         return None
     wide = table.schema.field(column).type.list_size >= 256
-    return IvfRq(distance_type="cosine") if wide else IvfSq(distance_type="cosine")
+    return IvfRq(distance_type="cosine", num_bits=BITS) if wide else IvfSq(distance_type="cosine")
 
 
 def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str], vector: str = "vector") -> Any:
@@ -203,15 +189,16 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
         vector: the column of the rows' vectors.
     """
     where = expression_of(table, filter)
-    candidates = candidate_count(table.count_rows(), k) * (1 if where is None else AGAIN)
     query = (
         table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
-        .nprobes(PROBES)
-        .refine_factor(-(-candidates // k))
         .limit(k)
+        .refine_factor(-(-candidate_count(table.count_rows(), k) // k))
+        .nprobes(PROBES)
     )
+    if is_coarse(table, vector):
+        query = query.bypass_vector_index()
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
 
 

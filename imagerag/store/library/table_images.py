@@ -15,6 +15,7 @@ from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.table_locks import TableLocks
+from imagerag.store.library.table_view import TableView
 
 
 class TableImages(TableLocks):
@@ -37,6 +38,15 @@ class TableImages(TableLocks):
         self.folder = folder_of(self.home, name)
         self.images = ImageFiles(self.folder)
         self.recent = RecentRecords()
+        self._view: TableView | None = None
+
+    @property
+    def view(self) -> TableView:
+        """The table at its newest version, for reading; the one before where nothing was committed since. Blocks."""
+        view, version = self._view, self.lance.version
+        if view is None or view.version != version:
+            self._view = view = TableView(self.lance, version)
+        return view
 
     def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image, from its copy or a linked file, verified against the hash. Blocks.
@@ -62,11 +72,12 @@ class TableImages(TableLocks):
 
     def image_records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Image id → record that `bytes_of` needs. Blocks."""
-        records = self.recent.of(self.lance.version, ids)
+        view = self.view
+        records = self.recent.of(view.version, ids)
         if records is not None:
             return records
-        columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
-        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
+        columns = form.present(view, (form.IMAGE_COLUMN, "files"))
+        query = view.search().select(["id", *columns]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
 
     def bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:

@@ -29,7 +29,7 @@ async def earlier(request: pytest.FixtureRequest, home: DataDir, embedder: Any) 
 
 
 async def test_it_is_searched_as_it_is(home: DataDir, earlier: Library, picture: Any) -> None:
-    version = earlier._table.version
+    version = earlier.table.lance.version
     (hit,) = await earlier.search("red", k=1, filter=Filter(where=parse_filter({"price": "1.5"}), tags=("red",)))
     assert (hit.title, hit.caption, hit.licence) == ("red", "a red card", "CC0-1.0")
     assert await earlier.image_bytes(hit.image.sha256) == picture("red")
@@ -37,7 +37,7 @@ async def test_it_is_searched_as_it_is(home: DataDir, earlier: Library, picture:
     assert (row.files, row.size_bytes, row.taken, row.camera, row.language) == ((), 0, None, "", "")
     assert len((await earlier.captioned_vectors())[0]) == 8
     assert (await earlier.listed(filter=Filter(), limit=3))[1] == 8
-    assert earlier._table.version == version
+    assert earlier.table.lance.version == version
     assert earlier.threshold > 0
 
 
@@ -49,10 +49,10 @@ async def test_the_first_write_brings_it_up_to_date(
     report = await index([folder], earlier)
     assert (report.added, embedder.images > 0) == (1, True)
     assert read_library_metadata(home, "shop").version == SCHEMA_VERSION
-    assert set(ROW_COLUMNS) <= set(earlier._table.schema.names)
+    assert set(ROW_COLUMNS) <= set(earlier.table.lance.schema.names)
     rows = {row.id: row for row in await earlier.rows()}
     assert all(rows[one].metadata == row.metadata and rows[one].tags == row.tags for one, row in before.items())
-    columns = columns_of(earlier._table.schema)
+    columns = columns_of(earlier.table.lance.schema)
     assert {key: set(kinds) for key, kinds in columns.items()} == {
         "shelf": {Kind.TEXT}, "price": {Kind.NUMBER}, "ok": {Kind.FLAG},
     }  # fmt: skip
@@ -81,7 +81,7 @@ async def test_stopped_while_it_is_brought_up_to_date_and_written_again(
     assert await again.rows() == rows
     await again.update(rows[:1])
     assert read_library_metadata(home, "shop").version == SCHEMA_VERSION
-    shelf = columns_of(again._table.schema)["shelf"][Kind.TEXT]
+    shelf = columns_of(again.table.lance.schema)["shelf"][Kind.TEXT]
     assert {record[shelf] for record in await again.table.records([shelf], None)} == {"A1"}
 
 
@@ -101,6 +101,6 @@ async def test_two_processes_bring_it_up_to_date_at_once(
         assert process.returncode == 0, errors
     library = await Library.open(home, "shop", embedder)
     assert await library.count() == 8
-    names = library._table.schema.names
+    names = library.table.lance.schema.names
     assert len(names) == len(set(names))
     assert set(ROW_COLUMNS) <= set(names)

@@ -125,13 +125,13 @@ async def test_copies_go_with_their_rows(library: Library, put: Any) -> None:
 
 async def test_copies_of_a_tagged_version_stay(library: Library, put: Any) -> None:
     rows = [await put(mark, copy=True) for mark in range(3)]
-    library._table.tags.create("before", library._table.version)
+    library.table.lance.tags.create("before", library.table.lance.version)
     await library.delete([rows[0].id])
     with library.table.writing(alone=True) as alone:
         assert alone
         library.table.remove_strays()
     assert library.table.images.path(rows[0].id).exists()
-    library._table.tags.delete("before")
+    library.table.lance.tags.delete("before")
     library.table.remove_strays()
     assert not library.table.images.path(rows[0].id).exists()
 

@@ -146,8 +146,8 @@ async def test_image_bytes_are_verified(library, put, picture):
 async def test_several_images_are_read_in_one_query(library, put, picture, monkeypatch):
     red, blue, green = [await put(name) for name in ("red", "blue", "green")]
     library.table.images.path(blue.id).write_bytes(b"tampered")
-    queries, search = [], library.table.lance.search
-    monkeypatch.setattr(library.table.lance, "search", lambda *asked: queries.append(asked) or search(*asked))
+    queries, search = [], type(library.table.lance).search
+    monkeypatch.setattr(type(library.table.lance), "search", lambda *asked: queries.append(asked) or search(*asked))
     found = await library.read_images([red.id, blue.id, "ab" * 32, green.id])
     assert len(queries) == 1
     assert [found[red.id], found[green.id]] == [picture("red"), picture("green")]
@@ -166,8 +166,8 @@ async def test_images_that_a_search_found_are_read_without_a_query(
     (folder / "blue.png").write_bytes(picture("blue"))
     await index([folder], library)
     (found, *_) = await library.search("red", k=1, hybrid=hybrid)
-    queries, search = [], library.table.lance.search
-    monkeypatch.setattr(library.table.lance, "search", lambda *asked: queries.append(asked) or search(*asked))
+    queries, search = [], type(library.table.lance).search
+    monkeypatch.setattr(type(library.table.lance), "search", lambda *asked: queries.append(asked) or search(*asked))
     assert await library.image_bytes(found.image.sha256) == picture("red")
     assert not queries
     (folder / "red.png").rename(folder / "moved.png")
@@ -334,7 +334,7 @@ async def test_writes_leave_other_columns_in_their_indexes(library, put, monkeyp
     await library.optimize()
     for title in ("one", "two", "three"):  # each takes the ids out of their index
         await library.update([replace(row, title=title) for row in rows[:2]])
-        assert library._table.index_stats("width_idx").num_unindexed_rows == 0
+        assert library.table.lance.index_stats("width_idx").num_unindexed_rows == 0
     assert sorted(row.title for row in await library.rows())[-2:] == ["three", "three"]
 
 

@@ -44,7 +44,7 @@ async def put(library: Library, picture: Any, *found: dict[str, Any]) -> list[Im
 
 async def typed(library: Library, key: str, kind: Kind) -> dict[str, Any]:
     """Id → the value in the column of that key and kind."""
-    name = columns_of(library._table.schema)[key][kind]
+    name = columns_of(library.table.lance.schema)[key][kind]
     return {record["id"]: record[name] for record in await library.table.records(["id", name], None)}
 
 
@@ -129,7 +129,7 @@ async def test_an_update_leaves_no_value_behind(library: Library, picture: Any) 
 async def test_more_keys_than_columns(library: Library, picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata_columns, "MAX_COLUMNS", 2)
     rows = await put(library, picture, {"a": 1}, {"b": 1}, {"c": 1})
-    assert set(columns_of(library._table.schema)) == {"a", "b"}
+    assert set(columns_of(library.table.lance.schema)) == {"a", "b"}
     assert (await library.get(rows[2].id)).metadata == {"c": 1}  # type: ignore[union-attr]
 
 
@@ -154,7 +154,7 @@ async def test_processes_that_meet_new_keys_at_once(home: DataDir, library: Libr
     fresh = await Library.open(home, "shop", embedder)
     rows = {row.id: row for row in await fresh.rows()}
     assert len(rows) == 32
-    assert len(columns_of(fresh._table.schema)) == 12
+    assert len(columns_of(fresh.table.lance.schema)) == 12
     for key in (f"k{at}" for at in range(8)):
         values = await typed(fresh, key, Kind.NUMBER)
         assert values == {row.id: row.metadata.get(key) for row in rows.values()}
@@ -162,7 +162,7 @@ async def test_processes_that_meet_new_keys_at_once(home: DataDir, library: Libr
 
 def as_version_3(home: DataDir, library: Library, key: str, without: str | None) -> None:
     """Makes a library what version 3 made of it: its columns hold no times of months, `without` those of this text."""
-    table = library._table
+    table = library.table.lance
     column = columns_of(table.schema)[key][Kind.TIME]
     text = columns_of(table.schema)[key][Kind.TEXT]
     kept = read_library_metadata(home, library.name).model_copy(update={"version": 3})

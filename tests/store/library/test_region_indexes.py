@@ -28,7 +28,7 @@ IMAGES, K = 600, 5
 BOXES = tuple(Region(left=at / 8, top=0, right=(at + 1) / 8, bottom=1) for at in range(4))
 FILTERS = ("", "shelf=7", "shelf<3")
 DIMENSIONS = (32, 256)
-"""An index of vectors this long has 8 bits for each number, and one bit."""
+"""An index of vectors this long has 8 bits for each number, and 4."""
 
 
 def unit_rows(chance: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:

@@ -116,16 +116,18 @@ async def stored(library: Library) -> dict[str, Any]:
 
 async def test_a_thing_among_others_is_found_by_its_region(library: Library, pairs: Path) -> None:
     await index([pairs], library)
-    assert not set(REGION_COLUMNS) & set(library._table.schema.names)  # columns that would make every search slower
+    assert not set(REGION_COLUMNS) & set(
+        library.table.lance.schema.names
+    )  # columns that would make every search slower
     before = (await library.search("blue", k=1))[0]
     assert before.similarity < 0.5
     assert before.region is None
-    assert count_regions(library._table) == (0, 0)
+    assert count_regions(library.table.lance) == (0, 0)
     report = await index([pairs], library, regions=True)
     assert (report.region_images, report.regions, report.unchanged, report.notes) == (4, 6 + 13, 4, [])
     (pairs / "alone.png").write_bytes(picture())
     assert (await index([pairs], library)).regions == 0  # one thing that fills its image
-    assert count_regions(library._table) == (5, 6 + 13)
+    assert count_regions(library.table.lance) == (5, 6 + 13)
     hit = (await library.search("blue", k=1))[0]
     assert (await names(library))[hit.image.sha256] == "red-blue"
     assert hit.similarity > 0.9
@@ -174,7 +176,7 @@ async def test_filters_and_words_count_with_regions(
     if indexed:
         monkeypatch.setattr(region_search, "INDEXED_FROM", 1)
         await filled.optimize()
-        assert "regions_idx" in {one.name for one in filled._table.list_indices()}
+        assert "regions_idx" in {one.name for one in filled.table.lance.list_indices()}
     only = Filter(where=parse_filter("caption~yellow"))
     assert [hit.title for hit in await filled.search("blue", k=4, filter=only)] == ["black-yellow"]
     excluded = Filter(exclude=frozenset(one for one, name in (await names(filled)).items() if name == "red-blue"))
@@ -286,7 +288,7 @@ async def test_a_migration_encodes_the_regions_and_switches_them_with_the_vector
     wider = MiddleEmbedder("wider", wider=2)
     await migrate(filled, wider)
     assert await stored(filled) == before
-    assert OTHER_REGIONS in filled._table.schema.names
+    assert OTHER_REGIONS in filled.table.lance.schema.names
     await switch_encoder(filled, wider)
     one = next(iter(before))
     with pytest.raises(EmbeddingMismatchError):
@@ -300,7 +302,7 @@ async def test_a_migration_encodes_the_regions_and_switches_them_with_the_vector
     assert hit.region is not None
     assert hit.similarity > 0.9
     await drop_other_vectors(opened)
-    assert OTHER_REGIONS not in opened._table.schema.names
+    assert OTHER_REGIONS not in opened.table.lance.schema.names
     assert (await opened.search("blue", k=1))[0].region == hit.region
 
 
@@ -376,7 +378,7 @@ async def test_hits_of_several_things_are_ranked_by_their_distance_from_their_th
     assert measured.things is None  # three lists say nothing about the tails
     things = ThingsThreshold(cosine=0.1, accept_rate=1, reject_rate=1, n_own=8, n_near=8)
     threshold = measured.model_copy(update={"cosine": 0.9, "things": things})
-    write_library_metadata(filled._table, filled.metadata.model_copy(update={"threshold": threshold}))
+    write_library_metadata(filled.table.lance, filled.metadata.model_copy(update={"threshold": threshold}))
     await filled.read_metadata()
     hits = await filled.search("a red square and a purple square", k=4)
     limits = {(await names(filled))[hit.image.sha256]: hit.threshold for hit in hits}

@@ -178,7 +178,7 @@ async def nearest_ids(library: Library, queries: Sequence[QueryVectors]) -> list
     table = library.table
 
     def search(part: Sequence[QueryVectors]) -> list[list[Hit]]:
-        return searching.nearest_of_each(table.lance, part, DEPTH, Filter(), table.recent)
+        return searching.nearest_of_each(table.view, part, DEPTH, Filter(), table.recent)
 
     lists: list[list[Hit]] = []
     for start in range(0, len(queries), AT_ONCE):

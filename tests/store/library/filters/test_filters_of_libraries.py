@@ -167,7 +167,7 @@ async def test_filters_with_indexes_as_without(shop, monkeypatch, text, found, i
     if indexed:
         monkeypatch.setattr(search, "FILTERED_FROM", 1)
         await shop.optimize()
-        assert {"licence", "taken"} <= {name for index in shop._table.list_indices() for name in index.columns}
+        assert {"licence", "taken"} <= {name for index in shop.table.lance.list_indices() for name in index.columns}
     assert await let_through(shop, text) == {f"{at:064x}" for at in found}
 
 
@@ -183,7 +183,7 @@ async def test_filters_with_indexes_as_without(shop, monkeypatch, text, found, i
     ],
 )
 async def test_a_negation_is_answered_by_an_index_where_no_row_is_null(shop, text, by_index, found) -> None:
-    expression = expression_of(shop._table, Filter(where=parse_filter(text)))
+    expression = expression_of(shop.table.lance, Filter(where=parse_filter(text)))
     assert ("concat" not in expression.to_sql()) is by_index
     assert await let_through(shop, text) == {f"{at:064x}" for at in found}
 

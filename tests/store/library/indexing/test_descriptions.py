@@ -70,7 +70,7 @@ async def by_name(library: Library) -> dict[str, Any]:
 
 async def test_a_description_is_no_caption_and_is_checked_with_the_encoder(pictures: Path, library: Library) -> None:
     await index([pictures], library)
-    assert "description" not in library._table.schema.names  # a column more would make every search slower
+    assert "description" not in library.table.lance.schema.names  # a column more would make every search slower
     wrong = {**SCENES, COLOURS["red"]: "zebra lamp"}
     steps: list[tuple[int, int]] = []
     report = await index(

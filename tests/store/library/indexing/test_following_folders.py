@@ -63,10 +63,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 async def test_an_unchanged_folder_is_not_opened(folder: Path, library: Library, opened: list[Path]) -> None:
     await index([folder], library)
     assert len(opened) == 8
-    version = library._table.version
+    version = library.table.lance.version
     report = await index([folder], library)
     assert (len(opened), counts(report), report.captions) == (8, {"unchanged": 8}, 8)
-    assert library._table.version == version
+    assert library.table.lance.version == version
 
 
 async def test_pictures_stay_where_they_are(folder: Path, library: Library) -> None:
@@ -338,12 +338,12 @@ async def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     (folder / "green.png").write_bytes(picture("green", mark=80))
     (folder / "new.png").write_bytes(picture("red", mark=81))
     (folder / "black.txt").write_text("a coal card")
-    before, version, asked = await library.rows(), library._table.version, embedder.images
+    before, version, asked = await library.rows(), library.table.lance.version, embedder.images
     locks = library.table.home.filling
     shutil.rmtree(locks)
     planned = await index([folder], library, dry_run=True)
     assert not locks.exists(), "a disk that is only read has no room for a lock"
-    assert (await library.rows(), library._table.version, embedder.images) == (before, version, asked)
+    assert (await library.rows(), library.table.lance.version, embedder.images) == (before, version, asked)
     done = await index([folder], library)
     wanted = {"added": 1, "changed": 1, "moved": 1, "updated": 1, "removed": 1, "unchanged": 4}
     assert counts(done) == wanted
@@ -568,7 +568,7 @@ async def test_an_answer_that_was_lost_writes_no_row_twice(
     folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit may have been made although it was answered with an error."""
-    table = type(library._table)
+    table = type(library.table.lance)
     add, asked = table.add, []
 
     def lost(self: Any, *args: Any, **options: Any) -> Any:
@@ -585,7 +585,7 @@ async def test_an_answer_that_was_lost_writes_no_row_twice(
 async def test_many_small_batches_are_few_commits(
     many: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = type(library._table)
+    table = type(library.table.lance)
     add, asked, done = table.add, [], []
 
     def noting(self: Any, rows: Any) -> Any:

@@ -72,7 +72,7 @@ async def test_a_library_that_lacks_columns_gets_them_when_indexed_again(photos,
     await index([photos], library)
     assert (await rows_of(library))["boat.jpg"].taken is None
     monkeypatch.undo()
-    library._table.update(values_sql={"files": "NULL"})  # as rows of earlier versions, which noted no files, are
+    library.table.lance.update(values_sql={"files": "NULL"})  # as rows of earlier versions, which noted no files, are
     assert (await index([photos], library)).updated == 1
     row = (await rows_of(library))["boat.jpg"]
     assert (row.title, row.taken, row.place) == ("boat", TAKEN, "Sydney")  # the title was there: the file's name

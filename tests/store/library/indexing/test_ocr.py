@@ -40,7 +40,7 @@ async def test_words_are_read_once_and_nothing_is_encoded_again(
     folder: Path, library: Library, embedder: Any, reader: ScriptedOcrReader
 ) -> None:
     await index([folder], library)
-    assert "ocr" not in library._table.schema.names  # a column more would make every search slower
+    assert "ocr" not in library.table.lance.schema.names  # a column more would make every search slower
     vectors, encoded = (await library.captioned_vectors())[1], embedder.images
     steps: list[tuple[int, int]] = []
     report = await index([folder], library, ocr=reader, ocr_progress=lambda *step: steps.append(step))

@@ -395,7 +395,7 @@ async def test_vectors_of_captions_are_read_back_where_the_library_has_their_enc
     assert (report.captions_encoded, report.notes, other.passages) == (7, [], 7)
     without = await Library.create_or_open(home, "without", embedder)
     await index([out], without)
-    assert CAPTION_VECTOR not in without._table.schema.names
+    assert CAPTION_VECTOR not in without.table.lance.schema.names
 
 
 FALSE_CAPTION_VECTORS: dict[str, Any] = {

@@ -260,9 +260,9 @@ async def test_a_vector_that_means_nothing_is_encoded_anew(
 ) -> None:
     row = await put(1, copy=True, caption="a card")
     good = (await library.captioned_vectors())[1]
-    fields = pa.schema([library._table.schema.field(name) for name in ("id", "vector")])
+    fields = pa.schema([library.table.lance.schema.field(name) for name in ("id", "vector")])
     spoilt = pa.Table.from_pylist([{"id": row.id, "vector": [bad] * 32}], schema=fields)
-    library._table.merge_insert("id").when_matched_update_all().execute(spoilt)
+    library.table.lance.merge_insert("id").when_matched_update_all().execute(spoilt)
     assert kinds(library) == [("vector", row.id)]
     (mended,) = await repaired(home, library)
     assert mended.repaired == "encoded anew"
@@ -275,7 +275,7 @@ async def test_a_vector_that_means_nothing_is_encoded_anew(
 async def test_a_thumbnail_is_made_anew(home: DataDir, library: Library, put: Any) -> None:
     row = await put(1, "a.png")
     before = await library.thumbnail(row.id)
-    library._table.update(where=f"id = '{row.id}'", values={"thumbnail": b"no webp"})
+    library.table.lance.update(where=f"id = '{row.id}'", values={"thumbnail": b"no webp"})
     assert kinds(library) == [("thumbnail", row.id)]
     await repaired(home, library)
     assert await library.thumbnail(row.id) == before
@@ -363,9 +363,9 @@ async def test_what_is_encoded_beside_the_vectors_is_deleted_and_the_next_index_
     ids = sorted(before)
     long = {CAPTION_VECTOR: [3.0] * 32, OTHER_VECTOR: [0.0] * 32, BOXES: [[0.0, 0.0, 2.0, 1.0]] * 13}
     for one, (name, value) in zip(ids, long.items(), strict=True):
-        fields = pa.schema([library._table.schema.field(column) for column in ("id", name)])
+        fields = pa.schema([library.table.lance.schema.field(column) for column in ("id", name)])
         spoilt = pa.Table.from_pylist([{"id": one, name: value}], schema=fields)
-        library._table.merge_insert("id").when_matched_update_all().execute(spoilt)
+        library.table.lance.merge_insert("id").when_matched_update_all().execute(spoilt)
     assert kinds(library) == sorted(zip(("caption-vector", "other-vector", "regions"), ids, strict=True))
     with pytest.raises(ValueError, match="damaged: "):
         check_library(home, "shop")

@@ -82,7 +82,7 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
     async def overtaken(*given: Any) -> Any:
         found = await measured(*given)
         times.append(found)
-        library._table.update_field_metadata({"path": "caption", "metadata": {"written": str(len(times))}})
+        library.table.lance.update_field_metadata({"path": "caption", "metadata": {"written": str(len(times))}})
         return found
 
     monkeypatch.setattr(threshold_update, "_measured", overtaken)
@@ -104,7 +104,7 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
     import json
 
     update = {"path": "vector", "metadata": {METADATA_KEY: json.dumps(old)}}
-    library._table.update_field_metadata(update)
+    library.table.lance.update_field_metadata(update)
     assert read_library_metadata(home, "shop").version == 1
     await index([folder], library)
     assert read_library_metadata(home, "shop").threshold.measured_on == library_metadata.threshold.measured_on  # type: ignore[union-attr]
@@ -127,8 +127,8 @@ async def test_a_library_of_an_earlier_version_keeps_its_threshold(
              "accept_rate": "accepted"}  # fmt: skip
     told["threshold"] = {names.get(name, name): value for name, value in told["threshold"].items()}
     assert "basis" in told["threshold"]
-    library._table.update_field_metadata(
+    library.table.lance.update_field_metadata(
         {"path": "vector", "metadata": {METADATA_KEY: None, EARLIER_KEY: json.dumps(told)}}
     )
-    assert METADATA_KEY.encode() not in (library._table.schema.field("vector").metadata or {})
+    assert METADATA_KEY.encode() not in (library.table.lance.schema.field("vector").metadata or {})
     assert read_library_metadata(home, "shop").threshold == now
