@@ -1,8 +1,8 @@
 """Synthetic library of any size for benchmarks: clustered vectors, captions that name the cluster, no image files.
 
-As with CLIP, images and texts are two narrow cones. Any two images have a cosine of about .78, those of a cluster of .9;
-a text has .2 with any image, and .05 more with those of its cluster. Every value is derived from the row's number, so
-that any part can be made without the others.
+As with CLIP, images and texts are two narrow cones. Any two images have a cosine of about .78, those of a cluster of
+.9; a text has .2 with any image, and .05 more with those of its cluster. Every value is derived from the row's number,
+so that any part can be made without the others.
 """
 
 import hashlib
