@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -109,13 +108,6 @@ async def width_of(image: Locator) -> int:
     await image.scroll_into_view_if_needed()
     await expect(image).to_have_js_property("complete", True)
     return int(await image.evaluate("image => image.naturalWidth"))
-
-
-async def screenshot(page: Page, path: Path, *, width: int = 1200, dark: bool = False, whole: bool = False) -> None:
-    """A picture of a page as a PNG file, at a width, light or dark."""
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.emulate_media(color_scheme="dark" if dark else "light")
-    await page.screenshot(path=path, full_page=whole)
 
 
 async def violations(page: Page | Frame) -> list[str]:

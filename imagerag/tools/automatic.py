@@ -7,7 +7,7 @@ begins, so that the run's record names them, and a resume or a replay uses the s
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError, SpecError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 AutoRole = Literal["judge", "answerer", "describer"]
-ROLES: Final[tuple[AutoRole, ...]] = get_args(AutoRole)
 
 ORDER: Final = (
     "openai", "gemini", "xai", "mistral", "groq", "together", "openrouter", "cohere", "ollama-cloud", "ollama",

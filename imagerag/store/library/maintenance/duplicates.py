@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 Keep = Literal["largest", "oldest", "first"]
 
-READ: Final = 4096
-"""Rows that are read at a time."""
-
 RANKED_BY: Final[Mapping[Keep, Sequence[tuple[str, Literal["ascending", "descending"]]]]] = {
     "largest": (("pixels", "descending"), ("size_bytes", "descending")),
     "oldest": (("undated", "ascending"), ("dated", "ascending"), ("created", "ascending")),

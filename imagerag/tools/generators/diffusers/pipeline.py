@@ -1,7 +1,6 @@
 """Generator on any diffusers pipeline in this process, with references in the pipeline's own form."""
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -36,8 +35,6 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     **TEMPLATE_OPTIONS,
 }
 """Options of a spec, after `?`."""
-
-_log = logging.getLogger(__name__)
 
 
 class DiffusersGenerator:
