@@ -38,7 +38,7 @@ async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, resu
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
     await browser_page.reload()
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
-    assert await browser_page.get_by_label("Outcome").input_value() == "refused"
+    await expect(browser_page.get_by_label("Outcome")).to_have_value("refused")
     await browser_page.get_by_label("$ at least").fill("-5")
     await expect(browser_page.get_by_role("alert")).to_have_text("$ at least: at least 0, not '-5'")
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
@@ -49,7 +49,7 @@ async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, resu
 async def test_two_picked_runs_are_compared(browser_page: Page, results: Results) -> None:
     await browser_page.goto(f"{results.address}/runs?text=crescent")
     await browser_page.locator("[data-run=first] .pick input").check()
-    assert await browser_page.get_by_role("button", name="Compare").is_disabled()
+    await expect(browser_page.get_by_role("button", name="Compare")).to_be_disabled()
     await browser_page.locator("[data-run=second] .pick input").check()
     await browser_page.get_by_role("button", name="Compare").click()
     await expect(browser_page.locator("#viewer")).to_be_visible()
