@@ -49,10 +49,6 @@ async def test_a_run_is_continued_with_words(browser_page: Page, results: Result
 
 
 async def test_other_references_are_picked_from_candidates_and_library(browser_page: Page, results: Results) -> None:
-    def has_all(answer: Response) -> bool:
-        wanted = {"exclude_images": [used], "add_images": [added], "seed": 7}
-        return answer.url.endswith("/continue/estimate") and wanted.items() <= answer.request.post_data_json.items()
-
     await opened(browser_page, results, "continue")
     form = browser_page.locator("#continue form")
     await form.get_by_text("References", exact=True).click()
@@ -62,6 +58,11 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
     found = form.locator(".found-more select").first
     await found.select_option("add_images")
     added = await found.get_attribute("data-choice")
+    wanted = {"exclude_images": [used], "add_images": [added], "seed": 7}
+
+    def has_all(answer: Response) -> bool:
+        return answer.url.endswith("/continue/estimate") and wanted.items() <= answer.request.post_data_json.items()
+
     async with browser_page.expect_response(has_all) as answer:
         await form.get_by_label("Seed").fill("7")
     assert (await answer.value).status == 200

@@ -6,6 +6,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from imagerag.ui.guard import csrf_token
 from tests.browser import violations
+from tests.gated_generator import GatedGenerator
 from tests.ui.results.conftest import LISTED, Results
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -107,7 +108,9 @@ async def test_a_filter_that_cannot_be_is_said_and_the_others_hold(results: Resu
 
 async def test_a_run_that_is_being_made_is_not_removed(results: Results) -> None:
     state = results.state
-    task = state.tasks.start("under-way", state.rag.stream("a green circle", run_id="under-way"))
+    rag = state.rag.with_options(generator="gated")
+    rag.dependencies.use("generator", "gated", GatedGenerator())
+    task = state.tasks.start("under-way", rag.stream("a green circle", run_id="under-way"))
     async with httpx.AsyncClient(headers={"x-csrf-token": csrf_token(state)}) as client:
         answer = await client.post(f"{results.address}/runs/remove", json={"runs": ["under-way"], "dry_run": False})
     task.stop()
