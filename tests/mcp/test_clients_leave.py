@@ -52,7 +52,7 @@ async def opened(client: httpx2.AsyncClient, url: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("version", ["2025-11-25", MODERN])
 async def test_a_dropped_connection_stops_the_spending(place: Any, version: str) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url:
         async with httpx2.AsyncClient() as client:
             session = await opened(client, url) if version != MODERN else {}
@@ -62,12 +62,13 @@ async def test_a_dropped_connection_stops_the_spending(place: Any, version: str)
         # The connection is closed, the session was not ended: nobody said anything.
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
+        place.provider.may_draw.set()
         assert await place.quiet() == 1
     assert (await place.rag().runs.list())[0].outcome is Outcome.CANCELLED
 
 
 async def test_runs_end_with_their_session_unless_they_are_to_be_kept(place: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url:
         async with Client(url, mode="legacy") as client:
             left, kept = [
@@ -77,19 +78,22 @@ async def test_runs_end_with_their_session_unless_they_are_to_be_kept(place: Any
             await place.until(lambda: place.loopback.count() == 2, "both are drawing")
         async with Client(url, mode="legacy") as client:
             stopped = await client.call_tool("run_result", {"run_id": left})
+            place.provider.may_draw.set()
             done = await client.call_tool("run_result", {"run_id": kept})
     assert stopped.structured_content["outcome"] == "cancelled"
     assert done.structured_content["outcome"] == "aligned"
 
 
 async def test_a_run_that_nobody_asks_about_is_cancelled(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 1.0
+    place.provider.may_draw.clear()
     async with place.listening(idle_timeout_s=0.3) as url, connect(url) as client:
         left, kept = [
             (await client.call_tool("start_image", {"prompt": PROMPT, "keep": keep})).structured_content["run_id"]
             for keep in (False, True)
         ]
         jobs = place.serving.handlers.jobs
+        await place.until(lambda: [job.run_id for job in jobs.active] == [kept], "one has ended")
+        place.provider.may_draw.set()
         await place.until(lambda: not jobs.active, "both have ended")
         stopped = await client.call_tool("run_result", {"run_id": left})
         done = await client.call_tool("run_result", {"run_id": kept})
@@ -98,19 +102,21 @@ async def test_a_run_that_nobody_asks_about_is_cancelled(place: Any, connect: An
 
 
 async def test_a_call_that_is_followed_needs_no_lease(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
+    asyncio.get_running_loop().call_later(0.5, place.provider.may_draw.set)
     async with place.listening(idle_timeout_s=0.1) as url, connect(url) as client:
         result = await client.call_tool("generate_image", {"prompt": PROMPT})
     assert result.structured_content["outcome"] == "aligned"
 
 
 async def test_the_servers_end_ends_its_runs(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client:
         for keep in (False, True):
             await client.call_tool("start_image", {"prompt": PROMPT, "keep": keep})
         await place.until(lambda: place.loopback.count() == 2, "both are drawing")
     assert {run.outcome for run in await place.rag().runs.list()} == {Outcome.CANCELLED}
+    place.provider.may_draw.set()
     assert await place.quiet() == 2
 
 
@@ -231,7 +237,7 @@ async def test_a_body_without_an_end_is_cut_off(place: Any, token: str | None) -
 @pytest.mark.parametrize("version", ["2025-11-25", MODERN])
 async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place: Any, version: str) -> None:
     """It said nothing when it went, and its session, where it had one, is still there."""
-    place.provider.delay_s = 2
+    place.provider.may_draw.clear()
     async with place.listening(idle_timeout_s=1) as url:
         async with httpx2.AsyncClient() as client:
             session = await opened(client, url) if version != MODERN else {}
@@ -239,6 +245,7 @@ async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place
             assert (await client.post(url, json=body, headers=headers | session)).status_code == 200
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
+        place.provider.may_draw.set()
         assert await place.quiet() <= 1
         assert [(run.status, run.outcome) for run in await place.rag().runs.list()] == [("ended", Outcome.CANCELLED)]
 

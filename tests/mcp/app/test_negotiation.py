@@ -124,7 +124,7 @@ async def test_the_view_of_a_run_is_small_whatever_is_in_it(place: Any, mode: st
 
 
 async def test_a_run_is_found_by_its_request_in_the_session_that_began_it_alone(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client, connect(url) as other:
         call = asyncio.create_task(client.call_tool("generate_image", {"prompt": "a boat"}))
         await place.until(lambda: place.serving.handlers.jobs.active, "the run has begun")
@@ -135,6 +135,7 @@ async def test_a_run_is_found_by_its_request_in_the_session_that_began_it_alone(
         assert foreign.is_error
         view = await client.call_tool("run_view", {"run_id": job.run_id})
         assert (view.structured_content["live"], view.structured_content["status"]) == (True, "running")
+        place.provider.may_draw.set()
         await call
         ended = await client.call_tool("run_view", {"run_id": job.run_id})
         assert (ended.structured_content["live"], ended.structured_content["status"]) == (False, "ended")

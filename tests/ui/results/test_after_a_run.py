@@ -6,7 +6,7 @@ import zipfile
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Response, expect
 
 from imagerag.formatting.html.templating import POLICY
 from imagerag.ui.guard import csrf_token
@@ -49,11 +49,6 @@ async def test_a_run_is_continued_with_words(browser_page: Page, results: Result
 
 
 async def test_other_references_are_picked_from_candidates_and_library(browser_page: Page, results: Results) -> None:
-    sent: list[dict[str, object]] = []
-    browser_page.on(
-        "request",
-        lambda request: sent.append(request.post_data_json) if request.url.endswith("/continue/estimate") else None,
-    )
     await opened(browser_page, results, "continue")
     form = browser_page.locator("#continue form")
     await form.get_by_text("References", exact=True).click()
@@ -63,11 +58,14 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
     found = form.locator(".found-more select").first
     await found.select_option("add_images")
     added = await found.get_attribute("data-choice")
-    await form.get_by_label("Seed").fill("7")
-    async with browser_page.expect_response(lambda answer: answer.url.endswith("/continue/estimate")) as answer:
-        pass
+    wanted = {"exclude_images": [used], "add_images": [added], "seed": 7}
+
+    def has_all(answer: Response) -> bool:
+        return answer.url.endswith("/continue/estimate") and wanted.items() <= answer.request.post_data_json.items()
+
+    async with browser_page.expect_response(has_all) as answer:
+        await form.get_by_label("Seed").fill("7")
     assert (await answer.value).status == 200
-    assert {"exclude_images": [used], "add_images": [added], "seed": 7}.items() <= sent[-1].items()
     await expect(form.locator(".estimate:not([aria-busy])")).to_be_visible()
     assert await violations(browser_page) == []
     await browser_page.reload()
@@ -84,7 +82,7 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     step = panel.locator(".steps > li").nth(redraw)
     await step.locator("summary").first.click()
     await step.get_by_role("button", name="Fork from here").click()
-    assert await panel.get_by_label("From step").input_value() == str(redraw)
+    await expect(panel.get_by_label("From step")).to_have_value(str(redraw))
     await panel.get_by_text("Other references", exact=True).click()
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     assert await violations(browser_page) == []
@@ -93,7 +91,7 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     chosen = await other.get_attribute("data-reference")
     await browser_page.reload()
     await expect(other).to_be_checked()
-    assert await panel.get_by_label("From step").input_value() == str(redraw)
+    await expect(panel.get_by_label("From step")).to_have_value(str(redraw))
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     await panel.get_by_role("button", name="Fork", exact=True).click()
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
