@@ -51,6 +51,8 @@ _WITHOUT_VALUE: Final = (
 _CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
 _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
+_LITERAL: Final = re.compile(r"(?<=: )imagerag [^\0]+$")
+
 MESSAGES: Final = frozenset(
     {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "advice", "stopped", "stop_reason"}
 )
@@ -92,6 +94,16 @@ def _literal(value: Any) -> str:
 def as_commands(message: str) -> str:
     """Replace calls and parameters of the Python API in a message by commands and options."""
     return _PARAMETER.sub(_option, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+
+
+def command_parts(message: str) -> list[str]:
+    """Split a message in the terms of the command line: every second part is a whole command.
+
+    A literal command counts if it ends the message after a colon; others are words of a sentence.
+    """
+    plain = message.replace("\0", " ")
+    marked = _CALL.sub(lambda match: f"\0{command}\0" if (command := _command(match[1])) else match[0], plain)
+    return _LITERAL.sub(r"\0\g<0>\0", _PARAMETER.sub(_option, marked)).split("\0")
 
 
 def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
