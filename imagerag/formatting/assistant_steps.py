@@ -27,7 +27,7 @@ AFTER_RUN: Final[Mapping[str, str]] = {
 
 AFTER_CAUSE: Final[Mapping[str, str]] = {
     "takes_none": "tell the user that this generator takes no reference images; another one has to be configured",
-    "no_room": "call generate_image as before with fewer subjects, or tell the user that this generator takes no more images",
+    "no_room": "call generate_image as before with fewer subjects, or tell the user that the generator takes no more",
     "no_library": "ask the user for an image of what is missing; call generate_image as before with it in subjects",
     "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
     "filtered": "call generate_image as before without the filter that the reason names, if the user agrees",
