@@ -15,6 +15,7 @@ from imagerag.cli.terminal.output import (
     columns,
     dim,
     hanging,
+    message_lines,
     say_all,
     say_json,
     short,
@@ -146,7 +147,7 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
             yield from hanging(f"{one.spec}: {message}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
     yield from (f"{tick(True)} {line}" for line in diagnosis.repaired)
     for problem in diagnosis.problems:
-        yield from hanging(problem, columns(), indent=2, head=f"{bold('✗')} ")
+        yield from message_lines(problem, columns(), indent=2, head=f"{bold('✗')} ")
     if not diagnosis.problems:
         asks = "" if any(b.probe for b in diagnosis.backends) else "; --probe asks the models themselves"
         yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)

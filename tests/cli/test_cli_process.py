@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,16 @@ def test_the_table_of_commands_is_complete_and_each_says_what_it_does() -> None:
         assert command is not None
         assert command.name == name
         assert command.help
+
+
+@pytest.mark.parametrize("start", [("-m", "imagerag"), ("-c", "from imagerag.__main__ import run; run()")])
+def test_ctrl_c_during_the_first_imports_is_quiet(tmp_path: Path, start: tuple[str, str]) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    command = [sys.executable, *start, "runs"]
+    done = subprocess.run(command, capture_output=True, timeout=60, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_the_installed_command_starts_there() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["imagerag"] == "imagerag.__main__:run"

@@ -290,6 +290,14 @@ def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not
     assert (capped.max_cost_usd, capped.max_calls) == (0.25, 3)
 
 
+def test_a_replay_counts_no_calls():
+    judge = FallbackJudge([ScriptedJudge(), ScriptedJudge()])
+    found = estimate(RunConfig(cache="replay"), generator=ScriptedGenerator(), judge=judge)
+    assert (found.max_calls, found.expected_calls, found.max_cost_usd, found.has_unknown_cost) == (0, 0, 0.0, [])
+    assert {role.requests_at_most for role in found.roles} == {0}
+    assert "no call is made" in found.notes[0]
+
+
 def test_what_cannot_be_redrawn_is_not_counted():
     generator, judge = ScriptedGenerator(max_references=2), ScriptedJudge()
     for options in ({"library": False}, {"subjects": 2}):
