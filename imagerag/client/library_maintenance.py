@@ -1,11 +1,13 @@
 """The part of `ImageRAG.libraries` that changes, measures, checks, exports and renames libraries."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Cosine, Names, NaturalNumber
 from imagerag.client.library_migration import LibraryMigration
 from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.schema import ImageRecord
 
 
+@check_arguments
 class LibraryMaintenance(LibraryMigration):
     """Maintenance of libraries. Where none is named, it is the one that `ImageRAG` was made with.
 
@@ -33,8 +36,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
+        tags: Names = (),
+        licences: Names = (),
     ) -> "list[ImageRecord]":
         """List what a library knows of some images, sorted by id. All that is given has to hold.
 
@@ -85,8 +88,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
+        tags: Names = (),
+        licences: Names = (),
         calibrate: bool = True,
         dry_run: bool = False,
     ) -> "ImageSelection":
@@ -155,7 +158,7 @@ class LibraryMaintenance(LibraryMigration):
         self,
         library: str | None = None,
         *,
-        threshold: float | None = None,
+        threshold: Cosine | None = None,
         keep: Literal["largest", "oldest", "first"] = "largest",
         remove: bool = False,
     ) -> "Duplicates":
@@ -179,7 +182,7 @@ class LibraryMaintenance(LibraryMigration):
             await self.remove(*(one.id for group in duplicates.groups for one in group.others), library=opened.name)
         return duplicates
 
-    async def stats(self, library: str | None = None, *, worst: int = 5) -> "LibraryStatistics":
+    async def stats(self, library: str | None = None, *, worst: NaturalNumber = 5) -> "LibraryStatistics":
         """Count and measure what a library holds; `worst` captions of 1,000 are listed, the furthest from their images.
 
         Raises:
