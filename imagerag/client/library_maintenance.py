@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
@@ -11,9 +12,11 @@ from imagerag.client.argument_types import Cosine, Names, NaturalNumber
 from imagerag.client.library_migration import LibraryMigration
 from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
+from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
     from imagerag.store.library.indexing.adding import AddedImages
+    from imagerag.store.library.library import Library
     from imagerag.store.library.maintenance.changes import ImageChangeOptions
     from imagerag.store.library.maintenance.duplicates import Duplicates
     from imagerag.store.library.maintenance.export import Export
@@ -101,7 +104,7 @@ class LibraryMaintenance(LibraryMigration):
             dry_run: change nothing, and say which images it would be.
 
         Returns:
-            The ids of the images, and what the library knew of the first ten thousand.
+            The ids of the images, and what the library knew of the first ten thousand; without any, the `reason`.
 
         Raises:
             UsageError: as `select`.
@@ -112,7 +115,8 @@ class LibraryMaintenance(LibraryMigration):
 
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter), tags, licences)
-        selection = ImageSelection(ids, await opened.rows(ids[:LISTED]))
+        reason = "" if ids else await self._no_match(opened, filter, tags, licences)
+        selection = ImageSelection(ids, await opened.rows(ids[:LISTED]), reason)
         if ids and not dry_run:
             await remove_images(opened, ids)
             await settle(opened, removed=ids, calibrate=calibrate)
@@ -137,7 +141,8 @@ class LibraryMaintenance(LibraryMigration):
                 `set` (further fields and metadata keys), `unset`.
 
         Returns:
-            The ids of the images that are different now, and what the library knows of the first ten thousand.
+            The ids of the images that are different now, what the library knows of the first ten thousand, and what of
+            the changes concerns none of them (`reason`).
 
         Raises:
             UsageError: as `select`; or no change is named.
@@ -150,6 +155,8 @@ class LibraryMaintenance(LibraryMigration):
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter))
         different = await change_images(opened, ids, ImageChanges(**changes), dry_run=dry_run)
+        if not ids:
+            different = replace(different, reason=await self._no_match(opened, filter))
         if different and not dry_run:
             await settle(opened, changed=len(different), calibrate=calibrate)
         return different
@@ -284,6 +291,16 @@ class LibraryMaintenance(LibraryMigration):
         from imagerag.store.library.database import remove
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
+
+    async def _no_match(
+        self, opened: "Library", filter: FilterInput | None, tags: Names = (), licences: Names = ()
+    ) -> str:
+        """Why nothing is selected."""
+        from imagerag.agent.ports import Filter
+        from imagerag.agent.retrieval.search_queries import explain_filter
+
+        where = Filter(where=parse_filter(filter), tags=tuple(listed(tags)), licences=tuple(listed(licences)))
+        return await explain_filter(opened, where) or "no image of those that are named passes the filter"
 
     @property
     def snapshots(self) -> SnapshotsAPI:
