@@ -123,7 +123,7 @@ def parsed(text: str) -> Any:
     Raises:
         ValueError: it is not JSON, or nested too deeply.
     """
-    if not text.strip():
+    if is_blank(text):
         raise ValueError("it is empty")
     try:
         return json.loads(text)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.embedded import read_xmp_sidecar
 from imagerag.store.library.metadata.foreign_records import our_record
 from imagerag.store.library.metadata.generation_metadata import without_parameters
@@ -215,7 +216,7 @@ def _of_text(text: str) -> ImageMetadata:
 
 def is_labels(text: str) -> bool:
     """Whether a text holds boxes, as detectors write them: in each line four numbers or more, and little else."""
-    lines = [line for line in text.splitlines() if line.strip() and ":" not in line.split()[0]]
+    lines = [line for line in text.splitlines() if not is_blank(line) and ":" not in line.split()[0]]
     return bool(lines) and all(_is_box(line) for line in lines)
 
 

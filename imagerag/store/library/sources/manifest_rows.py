@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.csv_rows import CsvRows, Lines
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
@@ -153,7 +154,7 @@ def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:
         except csv.Error as error:
             yield number, f"the row cannot be read: {error}"
             continue
-        if line.strip():
+        if not is_blank(line):
             try:
                 record = parsed(line)
             except ValueError as error:
