@@ -8,13 +8,12 @@ kept is the answer, or that the model refused or could not be read: that was pai
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import isfinite
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from imagerag.agent import clock
+from imagerag.agent.calls.response_check import storable
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
 from imagerag.agent.ports import ModelResponse
@@ -156,7 +155,7 @@ def variation_content(variation: SamplingParams) -> dict[str, Any]:
 
 def encode(answer: Any) -> Mapping[str, Any]:
     """Encode a response as JSON-able data."""
-    data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
+    data: Mapping[str, Any] = storable(_adapter(type(answer)).dump_python(answer, mode="json"))
     return data
 
 
@@ -170,8 +169,6 @@ def entry_of(
     elapsed_s: float,
 ) -> JournalEntry:
     """The entry of a call that was answered now, or has failed for good."""
-    if answer is not None:
-        answer = replace(answer, cost_usd=_known_cost(answer.cost_usd), usage=_counts(answer.usage))
     return JournalEntry(
         run_id=run_id,
         asked=request,
@@ -182,26 +179,6 @@ def entry_of(
         cost_usd=answer.cost_usd if answer is not None else None,
         at=clock.now(),
     )
-
-
-_MOST_TOKENS: Final = 10**12
-"""A larger count is no count, and does not fit where it is stored."""
-
-
-def _known_cost(usd: object) -> float | None:
-    """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
-    if isinstance(usd, bool) or not isinstance(usd, int | float):
-        return None
-    return float(usd) if isfinite(usd) and usd >= 0 else None
-
-
-def _counts(usage: Mapping[str, Any]) -> dict[str, int]:
-    """The counts in a usage that are some."""
-    return {
-        kind: count
-        for kind, count in usage.items()
-        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_TOKENS
-    }
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
@@ -234,7 +211,9 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     """The entry of an error that is a response, and so was paid for; None for any other error."""
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
-    return kind and {"error": kind.__name__, "message": message_of(error), "raw": getattr(error, "raw", "")}
+    raw = getattr(error, "raw", "")
+    words = storable(raw) if isinstance(raw, str) else ""
+    return kind and {"error": kind.__name__, "message": message_of(error), "raw": words}
 
 
 def replay_miss(request: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:
