@@ -1,6 +1,5 @@
 """`imagerag doctor`: configuration and reachability of backends."""
 
-import asyncio
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from imagerag.cli.terminal.output import (
     tick,
 )
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, seconds, size_of_bytes
@@ -67,7 +67,7 @@ def doctor_command(
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:
         say_all((dim(line) for line in probe_costs(rag.settings, rag.dependencies)), err=True)
-    diagnosis = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
+    diagnosis = run_sync(_diagnosed(rag, mend=mend, probe=probe))
     if as_json:
         say_json(diagnosis.model_dump(mode="json", by_alias=True))
     else:

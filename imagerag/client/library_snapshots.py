@@ -32,8 +32,7 @@ class SnapshotsAPI(LibraryOpening):
         from imagerag.store.library.maintenance.snapshots import create_snapshot
 
         opened = await self._open_to_change(library)
-        if await opened.tidying_pays(0):
-            await opened.optimize()  # earlier versions would be kept with it
+        await opened.tidy()  # earlier versions would be kept with it
         return await opened.table.read(lambda: create_snapshot(opened.table, tag))
 
     async def list(self, library: str | None = None) -> "Snapshots":

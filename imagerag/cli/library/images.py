@@ -1,6 +1,5 @@
 """`imagerag library add`, `remove` and `update`: the images of a library."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,6 +13,7 @@ from imagerag.cli.library.previews import example_lines, image_path, show_images
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
 from imagerag.cli.terminal.output import bold, columns, count, hanging, say, say_all, say_json, short
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import as_commands
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def add_command(
     Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    rows = asyncio.run(rag.libraries.add(*image_files, copy=copy, **changes))
+    rows = run_sync(rag.libraries.add(*image_files, copy=copy, **changes))
     if as_json:
         say_document(name, "add", rows, len(rows))
     else:
@@ -127,10 +127,10 @@ def remove_command(
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     at_once = yes and not dry_run
-    hit = asyncio.run(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
+    hit = run_sync(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
     question = f"remove {count(len(hit), 'image')} from library {name}?"
     if not at_once and _confirmed(rag, name, "remove", hit, question, dry_run=dry_run, as_json=as_json):
-        asyncio.run(rag.libraries.remove(*hit.ids, calibrate=calibrate))
+        run_sync(rag.libraries.remove(*hit.ids, calibrate=calibrate))
     if as_json:
         say_document(name, "remove", hit.rows, len(hit), dry_run=dry_run, reason=hit.reason)
     else:
@@ -177,10 +177,10 @@ def update_command(
     """
     rag = ImageRAG(home=globals_.home, library=name)
     at_once = yes and not dry_run
-    hit = asyncio.run(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
+    hit = run_sync(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
     question = f"change {count(len(hit), 'image')} in library {name}?"
     if not at_once and _confirmed(rag, name, "update", hit, question, dry_run=dry_run, as_json=as_json):
-        asyncio.run(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
+        run_sync(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
     if as_json:
         say_document(name, "update", hit.rows, len(hit), dry_run=dry_run, reason=hit.reason)
     else:
@@ -197,7 +197,7 @@ def _confirmed(
 ) -> bool:
     """Show the images that it would be, and ask; False where there is nothing to ask."""
     if not as_json:
-        asyncio.run(show_images(rag, name, hit))
+        run_sync(show_images(rag, name, hit))
     if not hit or dry_run:
         return False
     confirm(question, f"imagerag library {action} {name} … --yes", yes=False, as_json=as_json)
@@ -210,14 +210,14 @@ def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool
 
     if dry_run:
         raise UsageError("--dry-run is for images: imagerag library info shows the library")
-    there = name in asyncio.run(rag.libraries.list())
+    there = name in run_sync(rag.libraries.list())
     snapshots = snapshot_names(rag.dependencies.home, name) if there else []
     also = f", and {count(len(snapshots), 'snapshot')}: {short(', '.join(snapshots), 300)}" if snapshots else ""
     if yes or there:
         question = f"remove library {name} with everything in it for good{also}?"
         command = f"imagerag library remove {name} --whole-library --yes" + (f" (it has {also[6:]})" if also else "")
         confirm(question, command, yes=yes, as_json=as_json)
-    asyncio.run(rag.libraries.delete(name))
+    run_sync(rag.libraries.delete(name))
     if as_json:
         from imagerag.schemas.libraries import LibraryRemoved
 
