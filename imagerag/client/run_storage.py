@@ -134,7 +134,9 @@ class RunStorageAPI:
             favourites: also favourites.
             dry_run: only say what would go.
         """
-        from imagerag.graphs.runs.removal import PruneLimits, choose_runs, measure, preview, remove_runs
+        from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
+        from imagerag.graphs.runs.removal import preview, remove_runs
+        from imagerag.graphs.runs.run_sizes import measure
 
         dependencies = self._context.dependencies
         limits = PruneLimits(

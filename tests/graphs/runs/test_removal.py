@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
-from imagerag.graphs.runs import removal
+from imagerag.graphs.runs import removal, run_sizes
 from imagerag.graphs.runs.continuation import ContinueOptions
 from imagerag.graphs.runs.fork import ForkOptions
+from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
 from imagerag.graphs.runs.reindexing import missing_from_index
-from imagerag.graphs.runs.removal import PruneLimits, choose_runs, collect, measure, preview, remove_runs
+from imagerag.graphs.runs.removal import collect, preview, remove_runs
+from imagerag.graphs.runs.run_sizes import measure
 from imagerag.store.blob_references import footprints
 from imagerag.store.file_lock import run_lock
 from imagerag.store.images.blob_store import sha256s_in
@@ -271,7 +273,8 @@ async def test_sizes_that_were_measured_serve_the_choice_and_the_removal(stage, 
     for number in range(3):
         await ran(stage, f"run{number}", [])
     dependencies = stage.runner.dependencies
-    monkeypatch.setattr(removal, "footprints", counted)
+    for module in (run_sizes, removal):
+        monkeypatch.setattr(module, "footprints", counted)
     sizes = await measure(dependencies)
     chosen = await choose_runs(dependencies, PruneLimits(max_bytes=0, keep=1), sizes=sizes)
     planned = await preview(dependencies, chosen, sizes=sizes)
@@ -298,8 +301,8 @@ KILLED = """
     import asyncio, os, random, signal, sys, threading, time
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.graphs.runs import removal
-    from imagerag.graphs.runs.removal import PruneLimits, choose_runs, remove_runs
+    from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
+    from imagerag.graphs.runs.removal import remove_runs
 
     stage = make_stage(sys.argv[1])
 
