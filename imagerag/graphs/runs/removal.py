@@ -76,7 +76,7 @@ async def preview(
     measured = sizes or await measure(dependencies)
     ordered = sorted(entries, key=lambda one: one.created)
     freed = measured.freed_by(entry.run_id for entry in ordered)
-    runs = [_removed(entry, size) for entry, size in zip(ordered, freed, strict=True)]
+    runs = [_removed_run(entry, size) for entry, size in zip(ordered, freed, strict=True)]
     remaining = len(await dependencies.runs.list(None)) - len(runs)
     return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=remaining)
 
@@ -217,5 +217,5 @@ def _remove_dead_links(home: DataDir) -> None:
         home.earlier_image_links.rmdir()
 
 
-def _removed(entry: RunEntry, freed: int) -> RemovedRun:
+def _removed_run(entry: RunEntry, freed: int) -> RemovedRun:
     return RemovedRun(bytes=freed, **entry.model_dump(include={"run_id", "prompt", "status", "outcome", "created"}))
