@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from imagerag.http_server.access import HttpOptions
-from imagerag.http_server.listening import bound, listener
+from imagerag.http_server.listening import bind, listener
 
 
 @asynccontextmanager
 async def served_here(app: Any, options: HttpOptions) -> AsyncIterator[socket.socket]:
     """Serve for the block; the socket that listens, on a free port where the options name 0."""
-    listening = bound(options)
+    listening = bind(options)
     server = listener(app, options.connections)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:

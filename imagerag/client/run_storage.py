@@ -45,7 +45,7 @@ class RunStorageAPI:
         """
         from imagerag.reports.run_folder import write_run_folder
 
-        record = await self._found(run)
+        record = await self._record(run)
         return await write_run_folder(self._context.dependencies, record, Path(folder), overwrite=overwrite)
 
     async def save_zip(self, run: "RunRecord | str", file: str | Path, *, overwrite: bool = False) -> Path:
@@ -62,7 +62,7 @@ class RunStorageAPI:
         """
         from imagerag.reports.run_folder import write_run_zip
 
-        record = await self._found(run)
+        record = await self._record(run)
         return await write_run_zip(self._context.dependencies, record, Path(file), overwrite=overwrite)
 
     async def stream_zip(self, run: "RunRecord | str") -> AsyncGenerator[bytes]:
@@ -74,7 +74,7 @@ class RunStorageAPI:
         from imagerag.files.zip_stream import zip_stream
         from imagerag.reports.run_folder import run_files
 
-        files = run_files(self._context.dependencies, await self._found(run))
+        files = run_files(self._context.dependencies, await self._record(run))
         async with aclosing(zip_stream(files)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -137,7 +137,9 @@ class RunStorageAPI:
             favourites: also favourites.
             dry_run: only say what would go.
         """
-        from imagerag.graphs.runs.removal import PruneLimits, choose_runs, measure, preview, remove_runs
+        from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
+        from imagerag.graphs.runs.removal import preview, remove_runs
+        from imagerag.graphs.runs.run_sizes import measure
 
         dependencies = self._context.dependencies
         limits = PruneLimits(
@@ -149,7 +151,7 @@ class RunStorageAPI:
             return await preview(dependencies, entries, sizes=sizes)
         return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
 
-    async def _found(self, run: "RunRecord | str") -> "RunRecord":
+    async def _record(self, run: "RunRecord | str") -> "RunRecord":
         from imagerag.graphs.runs.reindexing import find_record
 
         return await find_record(self._context.dependencies, run) if isinstance(run, str) else run

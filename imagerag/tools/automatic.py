@@ -100,7 +100,7 @@ def choose(role: AutoRole, prices: "Prices | None" = None) -> Choice:
         SpecError: there is none; the message lists what was looked for.
     """
     servers = local_servers_now()
-    parts = [(one, _made(role, one.spec, prices)) for one in _candidates(role, servers) if one is not None]
+    parts = [(one, _backend(role, one.spec, prices)) for one in _candidates(role, servers) if one is not None]
     candidates = [(one, part) for one, part in parts if part is not None]
     if not candidates:
         raise SpecError(_nothing(role, servers))
@@ -142,7 +142,7 @@ def _hosted(name: str) -> tuple[str, tuple[str, ...]]:
     return (service.judge, service.keys) if service else OWN_MODELS.get(name, ("", ()))
 
 
-def _made(role: AutoRole, spec: str, prices: "Prices | None") -> object | None:
+def _backend(role: AutoRole, spec: str, prices: "Prices | None") -> object | None:
     """The backend of a spec; None if an extra for it is not installed."""
     make: dict[AutoRole, Callable[..., Any]] = {
         "judge": registry.make_judge,

@@ -179,13 +179,13 @@ def test_this_machine_needs_no_token(options: dict[str, Any]) -> None:
 
 
 async def test_a_port_that_is_taken_is_told(place: Any) -> None:
-    from imagerag.http_server.listening import bound
+    from imagerag.http_server.listening import bind
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UsageError, match="cannot listen"):
-            bound(HttpOptions(port=taken.getsockname()[1]))
+            bind(HttpOptions(port=taken.getsockname()[1]))
 
 
 async def test_half_characters_and_nul_bytes_are_refused_and_harm_nothing(place: Any) -> None:

@@ -113,7 +113,7 @@ async def continuation(
     """
     prompt = record.prompt if steering.prompt is None else steering.prompt
     new = validate_feedback(steering.feedback_lines)
-    excluded, pinned, references = await _named(record, steering, library)
+    excluded, pinned, references = await _image_choices(record, steering, library)
     sent_count = len(subjects) + len(pinned) + len(references)
     if sent_count > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
@@ -204,7 +204,7 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
     return next(iter(best_attempts(fit)), None)
 
 
-async def _named(
+async def _image_choices(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """Images never to be used, those that go with every drawing, and those to draw with next."""

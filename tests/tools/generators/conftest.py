@@ -7,8 +7,7 @@ import openai
 import pytest
 from PIL import Image
 
-from imagerag.agent.ports import ImagePart
-from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 
 KEY = "sk-test-0123456789abcdefSECRET"
 
@@ -47,15 +46,6 @@ def hole(width: int = 64, height: int = 64) -> bytes:
 def mask() -> bytes:
     """A mask as large as the pictures of these tests."""
     return hole()
-
-
-@pytest.fixture
-def references() -> list[ImagePart]:
-    """The user's own subject, and a picture from the library."""
-    return [
-        ImagePart(data=tiny_png("subject"), media_type="image/png", role="subject", concept="my cat"),
-        ImagePart(data=tiny_png("reference"), media_type="image/png", caption="a blue star"),
-    ]
 
 
 @pytest.fixture

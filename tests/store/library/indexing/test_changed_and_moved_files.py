@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
-from imagerag.cli.index import document, report_lines
+from imagerag.cli.index_report import document, report_lines
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library

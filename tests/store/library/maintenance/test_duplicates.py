@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.arrow_tables import to_table
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import similar_pairs as pairs
@@ -24,7 +25,7 @@ from imagerag.store.library.maintenance.duplicates import (
     ranked,
 )
 from imagerag.store.library.maintenance.image_selection import path_of
-from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage, schema, to_table
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage, schema
 
 
 async def test_similar_images_are_grouped(library: Library, folder: Path, picture: Any) -> None:
