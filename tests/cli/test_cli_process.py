@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,12 @@ def test_references_are_chosen_in_a_terminal(home: Path) -> None:
     command = (*IMAGERAG, "generate", HELD, "--select", "--threshold", "off", "--max-rounds", "1")
     with Python(*command, **terminal) as running:
         told = read_until(leader, "which ones")
-        time.sleep(0.5)  # Python loses a Ctrl-C that comes right before it begins to read, until there is a line
-        running.send_signal(signal.SIGINT)
+        while running.poll() is None:
+            # Python loses a Ctrl-C that comes right before it begins to read, until there is a line.
+            time.sleep(0.5)
+            running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(20)
     told += read_until(leader, "is left waiting")
     assert (running.returncode, "Traceback" in told) == (130, False)
     (entry,) = runs(home)

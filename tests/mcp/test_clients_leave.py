@@ -54,7 +54,7 @@ async def opened(client: httpx2.AsyncClient, url: str) -> dict[str, str]:
 async def test_a_dropped_connection_stops_the_spending(place: Any, version: str) -> None:
     place.provider.may_draw.clear()
     async with place.listening() as url:
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             session = await opened(client, url) if version != MODERN else {}
             body, headers = call_of("generate_image", {"prompt": PROMPT}, version)
             async with client.stream("POST", url, json=body, headers=headers | session):
@@ -122,7 +122,7 @@ async def test_the_servers_end_ends_its_runs(place: Any, connect: Any) -> None:
 
 async def test_without_the_token_nobody_gets_in(place: Any) -> None:
     body, headers = call_of("run_status", {"run_id": "none"}, MODERN)
-    async with place.listening(token=TOKEN) as url, httpx2.AsyncClient() as client:
+    async with place.listening(token=TOKEN) as url, httpx2.AsyncClient(timeout=60) as client:
         for given in (None, "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer"):
             sent = headers | ({"Authorization": given} if given is not None else {})
             for method, path in (("POST", ""), ("GET", ""), ("DELETE", ""), ("GET", "/../elsewhere")):
@@ -138,7 +138,7 @@ async def test_with_the_token_the_client_works(place: Any, mode: str) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
         place.listening(token=TOKEN) as url,
-        httpx2.AsyncClient(headers=headers) as http,
+        httpx2.AsyncClient(timeout=60, headers=headers) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         result = await client.call_tool("generate_image", {"prompt": PROMPT, "max_rounds": 0})
@@ -152,7 +152,7 @@ async def test_with_the_token_the_client_works(place: Any, mode: str) -> None:
 async def test_a_page_in_a_browser_cannot_use_another_name(place: Any, header: str, value: str, status: int) -> None:
     for version in ("2025-11-25", MODERN):
         body, headers = call_of("run_status", {"run_id": "none"}, version)
-        async with place.listening() as url, httpx2.AsyncClient() as client:
+        async with place.listening() as url, httpx2.AsyncClient(timeout=60) as client:
             answer = await client.post(url, json=body, headers={**headers, header: value})
         assert answer.status_code == status
 
@@ -189,7 +189,7 @@ async def test_a_port_that_is_taken_is_told(place: Any) -> None:
 
 
 async def test_half_characters_and_nul_bytes_are_refused_and_harm_nothing(place: Any) -> None:
-    async with place.listening() as url, httpx2.AsyncClient() as client:
+    async with place.listening() as url, httpx2.AsyncClient(timeout=60) as client:
         for hostile in ("\ud800", "a\0b"):
             for tool, name in (("generate_image", "prompt"), ("run_status", "run_id"), ("generate_image", hostile)):
                 body, headers = call_of(tool, {name: hostile}, MODERN)
@@ -219,7 +219,7 @@ async def test_a_body_without_an_end_is_cut_off(place: Any, token: str | None) -
             yield b" " * (1 << 20)
             await asyncio.sleep(0)  # the server is in this process
 
-    async with place.listening(token=token) as url, httpx2.AsyncClient() as client:
+    async with place.listening(token=token) as url, httpx2.AsyncClient(timeout=60) as client:
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         try:
             async with asyncio.timeout(30):
@@ -239,7 +239,7 @@ async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place
     """It said nothing when it went, and its session, where it had one, is still there."""
     place.provider.may_draw.clear()
     async with place.listening(idle_timeout_s=1) as url:
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             session = await opened(client, url) if version != MODERN else {}
             body, headers = call_of("start_image", {"prompt": PROMPT}, version)
             assert (await client.post(url, json=body, headers=headers | session)).status_code == 200

@@ -26,7 +26,7 @@ OTHERS = ({}, {"extensions": {}}, {"extensions": {EXTENSION_ID: {"mimeTypes": ["
 async def speaking(place: Any, capabilities: dict[str, Any], version: str) -> AsyncIterator[Any]:
     """Speak to a server in its own bytes, of either protocol generation."""
     modern = version >= "2026"
-    async with place.listening() as url, httpx.AsyncClient() as client:
+    async with place.listening() as url, httpx.AsyncClient(timeout=60) as client:
         headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": version}
         meta = {
             "io.modelcontextprotocol/clientCapabilities": capabilities,

@@ -127,7 +127,7 @@ async def test_a_favourite_is_marked_and_listed(browser_page: Page, results: Res
 async def test_what_is_downloaded(results: Results) -> None:
     image = results.first.image
     assert image is not None
-    async with httpx.AsyncClient(base_url=f"{results.address}/runs/{results.first.run_id}") as client:
+    async with httpx.AsyncClient(timeout=60, base_url=f"{results.address}/runs/{results.first.run_id}") as client:
         file, sidecar = await client.get("/file"), await client.get("/sidecar")
         archive, report = await client.get("/zip"), await client.get("/report")
     assert file.content == await results.state.rag.runs.image_bytes(image.sha256)
@@ -159,7 +159,7 @@ async def test_what_is_downloaded(results: Results) -> None:
 )
 async def test_what_cannot_be_is_said(results: Results, address: str, body: dict[str, object], said: str) -> None:
     headers = {"x-csrf-token": csrf_token(results.state)}
-    async with httpx.AsyncClient(base_url=f"{results.address}/runs/first", headers=headers) as client:
+    async with httpx.AsyncClient(timeout=60, base_url=f"{results.address}/runs/first", headers=headers) as client:
         answer = await client.post(address, json=body)
     assert answer.status_code == 400
     assert said in answer.json()["message"]

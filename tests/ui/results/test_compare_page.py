@@ -95,7 +95,7 @@ async def test_it_fits_any_screen(browser_page: Page, results: Results, width: i
 
 @pytest.mark.parametrize(("query", "status"), [("a=nothing", 404), ("a=first&b=nothing", 404), ("", 404)])
 async def test_runs_that_are_not_there(results: Results, query: str, status: int) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(f"{results.address}/compare?{query}")).status_code == status
         missing = await client.get(f"{results.address}/compare/difference?a={'0' * 64}&b=../../etc/passwd")
     assert missing.status_code == 404

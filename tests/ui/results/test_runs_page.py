@@ -99,7 +99,7 @@ async def test_hostile_prompts_are_text(browser_page: Page, results: Results) ->
     [("since=yesterday", "From: "), ("min_cost=-1", "$ at least: "), ("max_cost=much", "$ at most: ")],
 )
 async def test_a_filter_that_cannot_be_is_said_and_the_others_hold(results: Results, query: str, said: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"{results.address}/runs?text=number+003&{query}")
     assert answer.status_code == 200
     assert answer.text.split('role="alert">')[1].startswith(said)
@@ -111,7 +111,7 @@ async def test_a_run_that_is_being_made_is_not_removed(results: Results) -> None
     rag = state.rag.with_options(generator="gated")
     rag.dependencies.use("generator", "gated", GatedGenerator())
     task = state.tasks.start("under-way", rag.stream("a green circle", run_id="under-way"))
-    async with httpx.AsyncClient(headers={"x-csrf-token": csrf_token(state)}) as client:
+    async with httpx.AsyncClient(timeout=60, headers={"x-csrf-token": csrf_token(state)}) as client:
         answer = await client.post(f"{results.address}/runs/remove", json={"runs": ["under-way"], "dry_run": False})
     task.stop()
     assert answer.status_code == 400
