@@ -1,6 +1,7 @@
 """What is put in is checked against its port when it is put in, and not in the middle of a paid run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
-from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, GeneratedImage
+from imagerag.agent.ports import FREE, Capabilities, Critique, EmbedderIdentity, GeneratedImage
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.evals.dependencies import EvalDependencies
@@ -365,3 +366,40 @@ async def test_a_cost_or_a_count_that_is_none_is_unknown(beside: dict[str, Any],
     assert run.outcome is Outcome.BUDGET_EXHAUSTED
     assert (run.call_log[0].cost_usd, run.call_log[0].usage) == (None, {})
     assert run.cost_usd == 0.1
+
+
+HALF = "half a \ud83d"
+"""Text that nothing can store, as a model sends it that is cut off within an emoji."""
+
+
+class HalfGenerator(ScriptedGenerator):
+    async def generate(self, *arguments: Any, **options: Any) -> GeneratedImage:
+        drawn = await super().generate(*arguments, **options)
+        return replace(drawn, served_by=HALF, revised_prompt=HALF, prompt=HALF, fallback_errors=(HALF,))
+
+
+class HalfJudge(ScriptedJudge):
+    async def critique(self, *arguments: Any, **options: Any) -> Critique:
+        return replace(await super().critique(*arguments, **options), raw=HALF, served_by=HALF)
+
+
+async def test_half_a_character_in_a_response_ends_no_run_and_no_report(tmp_path: Path) -> None:
+    rag = ImageRAG(generator="mine", judge="mine", library="mine", home=tmp_path)
+    library, judge = ScriptedLibrary(), HalfJudge()
+    found_by = {f"a detailed picture of {HALF[:-1]}\ufffd": 0.9}
+    library.plant(found_by, title=HALF, licence=HALF, tags=(HALF,), metadata={HALF: HALF})
+    judge.enqueue([HALF], [])
+    for role, part in {"generator": HalfGenerator(), "judge": judge, "library": library}.items():
+        rag.dependencies.use(role, "mine", part)
+    run = await rag.generate("a cat", threshold="off")
+    assert (run.outcome, len(run.attempts)) == (Outcome.ALIGNED, 2), run.reason
+    assert run.references[0].title == "half a \ufffd"
+    assert "half a \ufffd" in await rag.runs.report(run)
+    again = await rag.runs.get(run.run_id)
+    assert again.model_dump_json() == run.model_dump_json()
+
+
+def test_an_identity_of_half_a_character_is_refused(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path)
+    with pytest.raises(SpecError, match=r"identity is .* and holds half a character"):
+        rag.dependencies.use("generator", "mine", ScriptedGenerator(identity=HALF))

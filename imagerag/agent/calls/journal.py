@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from imagerag.agent import clock
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
+from imagerag.agent.lone_surrogates import valid_json, valid_text
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
 
@@ -155,8 +156,8 @@ def variation_content(variation: SamplingParams) -> dict[str, Any]:
 
 
 def encode(answer: Any) -> Mapping[str, Any]:
-    """Encode a response as JSON-able data."""
-    data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
+    """Encode a response as JSON-able data, with valid text in it."""
+    data: Mapping[str, Any] = valid_json(_adapter(type(answer)).dump_python(answer, mode="json"))
     return data
 
 
@@ -234,7 +235,7 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     """The entry of an error that is a response, and so was paid for; None for any other error."""
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
-    return kind and {"error": kind.__name__, "message": message_of(error), "raw": getattr(error, "raw", "")}
+    return kind and {"error": kind.__name__, "message": message_of(error), "raw": valid_text(getattr(error, "raw", ""))}
 
 
 def replay_miss(request: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:
