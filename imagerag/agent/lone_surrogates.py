@@ -1,4 +1,4 @@
-"""Halves of characters (lone surrogates), which nothing can store: models that are cut off within an emoji send some."""
+"""Halves of characters (lone surrogates), which cannot be stored: models that are cut off within an emoji send them."""
 
 from collections.abc import Mapping
 from typing import Any
