@@ -5,16 +5,20 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.terminal.output import columns, message_lines, say
-from imagerag.formatting.interface_terms import as_commands
+from imagerag.formatting.interface_terms import as_commands, in_field_names, option_names
 from imagerag.formatting.labels import OUTCOMES, STOPPED
 from imagerag.formatting.messages import near
 from imagerag.formatting.text import clean_lines
+
+_BESIDE: Final = ("concurrency", "deadline_s", "more_rounds")
+"""Parameters of runs beside those of `RunConfig`."""
 
 
 def exit_code(record: RunRecord) -> int:
@@ -67,7 +71,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         refused, spent = OUTCOMES["refused"].exit_code, OUTCOMES["budget_exhausted"].exit_code
         codes = {UsageError: 2, RefusalError: refused, BudgetExceededError: spent}
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
-        return clean_lines(str(error)), code
+        return clean_lines(_in_options(str(error)) if isinstance(error, UsageError) else str(error)), code
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error
 
@@ -76,6 +80,13 @@ def _explained(error: Exception) -> tuple[str, int]:
         where = f": {error.filename}" if error.filename else ""
         return clean_lines(f"{error.strerror or error}{where}"), 1
     return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
+
+
+def _in_options(message: str) -> str:
+    """What is wrong with values of a run, named as their options are."""
+    from imagerag.agent.types import RunConfig
+
+    return in_field_names(message, option_names([*RunConfig.model_fields, *_BESIDE]))
 
 
 def _meant(error: click.ClickException) -> str:

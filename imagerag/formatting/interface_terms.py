@@ -8,7 +8,7 @@ instead, an assistant the arguments of its tools. To name a call of another meth
 import ast
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, Self, TypeVar
 
 _COMMANDS: Final[Mapping[str, str]] = {
@@ -52,6 +52,9 @@ _CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
 _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
 _LITERAL: Final = re.compile(r"(?<=: )imagerag [^\0]+$")
+
+_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
+"""The name of a value before what is wrong with it, as `formatting.messages.invalid` says it."""
 
 MESSAGES: Final = frozenset(
     {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "advice", "stopped", "stop_reason"}
@@ -144,6 +147,20 @@ def as_field_names(message: str, names: Mapping[str, str]) -> str:
     return _PARAMETER.sub(field, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
 
 
+def in_field_names(message: str, names: Mapping[str, str]) -> str:
+    """What is wrong with values, each named as its field or option is.
+
+    Args:
+        names: parameter → name; others stay.
+    """
+    return _FIELD.sub(lambda match: names.get(match[1], match[1]), message)
+
+
+def option_names(parameters: Iterable[str]) -> dict[str, str]:
+    """The options of parameters."""
+    return {name: _option_name(name) for name in parameters}
+
+
 class Copyable(Protocol):
     """A pydantic model."""
 
@@ -180,8 +197,11 @@ def _option(match: re.Match[str]) -> str:
     name, value = match[1] or match[2], match[3] or ""
     if value.startswith("[") and value.endswith("]"):
         value = re.sub(r"['\"\s]", "", value[1:-1]) or "none"
-    option = "--" + _OPTIONS.get(name, name).replace("_", "-")
-    return f"{option} {value}" if value and value != "True" else option
+    return f"{_option_name(name)} {value}" if value and value != "True" else _option_name(name)
+
+
+def _option_name(parameter: str) -> str:
+    return "--" + _OPTIONS.get(parameter, parameter).replace("_", "-")
 
 
 def _command(call: str) -> str | None:
@@ -205,8 +225,7 @@ def _command(call: str) -> str | None:
     if command == "replay" and len(parsed.args) > 1:
         parts.insert(3, "--from")
     for one in [*settings, *parsed.keywords]:
-        option = "--" + _OPTIONS.get(one.arg or "", one.arg or "").replace("_", "-")
-        parts += _option_values(option, one.value)
+        parts += _option_values(_option_name(one.arg or ""), one.value)
     return " ".join(parts)
 
 

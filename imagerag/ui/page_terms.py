@@ -1,14 +1,7 @@
 """Messages of records, estimates and errors in the terms of the page: the names of its fields."""
 
-import re
-from collections.abc import Mapping
-from typing import Final
-
-from imagerag.formatting.interface_terms import as_field_names
+from imagerag.formatting.interface_terms import as_field_names, in_field_names
 from imagerag.formatting.texts import Texts
-
-_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
-"""The name of a field before what is wrong with its value, as `formatting.messages.invalid` says it."""
 
 
 def page_terms(t: Texts, message: str) -> str:
@@ -21,8 +14,3 @@ def page_terms(t: Texts, message: str) -> str:
 def upkeep_terms(t: Texts, message: str) -> str:
     """A message of work on a library, with the names of the fields beside its button."""
     return as_field_names(message, {"threshold": t("library.upkeep.from_cosine_name")})
-
-
-def in_field_names(message: str, names: Mapping[str, str]) -> str:
-    """What is wrong with values, each named as its field is."""
-    return _FIELD.sub(lambda match: names.get(match[1], match[1]), message)

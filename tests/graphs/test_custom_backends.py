@@ -1,6 +1,7 @@
 """What is put in is checked against its port when it is put in, and not in the middle of a paid run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -428,7 +429,7 @@ async def test_a_number_of_requests_that_is_none_counts_as_one(requests: Any, tm
 async def test_half_a_character_of_a_judge_of_ones_own_is_stored(tmp_path: Path) -> None:
     rag, _ = judged_by(Critique(verdict=Verdict(aligned=True), raw="a \ud83d cat"), tmp_path)
     run = await rag.generate("a cat", max_rounds=0)
-    assert (run.outcome, run.call_log[-1].raw_response) == (Outcome.ALIGNED, "a ? cat")
+    assert (run.outcome, run.call_log[-1].raw_response) == (Outcome.ALIGNED, "a \ufffd cat")
 
 
 @pytest.mark.parametrize("wait", [float("nan"), float("inf"), "5", True])
@@ -447,3 +448,40 @@ async def test_own_backends_stand_in_fallback_chains(tmp_path: Path) -> None:
     assert (run.outcome, run.attempts[0].generator) == (Outcome.ALIGNED, "mine:1")
     assert "returned NoneType, and not a GeneratedImage" in run.attempts[0].fallback_errors[0]
     assert (run.call_log[-1].backend, "and not a Critique" in run.call_log[-1].note) == ("mine:2", True)
+
+
+HALF = "half a \ud83d"
+"""Text that nothing can store, as a model sends it that is cut off within an emoji."""
+
+
+class HalfGenerator(ScriptedGenerator):
+    async def generate(self, *arguments: Any, **options: Any) -> GeneratedImage:
+        drawn = await super().generate(*arguments, **options)
+        return replace(drawn, served_by=HALF, revised_prompt=HALF, prompt=HALF, fallback_errors=(HALF,))
+
+
+class HalfJudge(ScriptedJudge):
+    async def critique(self, *arguments: Any, **options: Any) -> Critique:
+        return replace(await super().critique(*arguments, **options), raw=HALF, served_by=HALF)
+
+
+async def test_half_a_character_in_a_response_ends_no_run_and_no_report(tmp_path: Path) -> None:
+    rag = ImageRAG(generator="mine", judge="mine", library="mine", home=tmp_path)
+    library, judge = ScriptedLibrary(), HalfJudge()
+    found_by = {f"a detailed picture of {HALF[:-1]}\ufffd": 0.9}
+    library.plant(found_by, title=HALF, licence=HALF, tags=(HALF,), metadata={HALF: HALF})
+    judge.enqueue([HALF], [])
+    for role, part in {"generator": HalfGenerator(), "judge": judge, "library": library}.items():
+        rag.dependencies.use(role, "mine", part)
+    run = await rag.generate("a cat", threshold="off")
+    assert (run.outcome, len(run.attempts)) == (Outcome.ALIGNED, 2), run.reason
+    assert run.references[0].title == "half a \ufffd"
+    assert "half a \ufffd" in await rag.runs.report(run)
+    again = await rag.runs.get(run.run_id)
+    assert again.model_dump_json() == run.model_dump_json()
+
+
+def test_an_identity_of_half_a_character_is_refused(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path)
+    with pytest.raises(SpecError, match=r"identity is .* and holds half a character"):
+        rag.dependencies.use("generator", "mine", ScriptedGenerator(identity=HALF))

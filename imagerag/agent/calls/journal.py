@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from imagerag.agent import clock
-from imagerag.agent.calls.response_check import storable
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
+from imagerag.agent.lone_surrogates import valid_json, valid_text
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
 
@@ -154,8 +154,8 @@ def variation_content(variation: SamplingParams) -> dict[str, Any]:
 
 
 def encode(answer: Any) -> Mapping[str, Any]:
-    """Encode a response as JSON-able data."""
-    data: Mapping[str, Any] = storable(_adapter(type(answer)).dump_python(answer, mode="json"))
+    """Encode a response as JSON-able data, with valid text in it."""
+    data: Mapping[str, Any] = valid_json(_adapter(type(answer)).dump_python(answer, mode="json"))
     return data
 
 
@@ -212,7 +212,7 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
     raw = getattr(error, "raw", "")
-    words = storable(raw) if isinstance(raw, str) else ""
+    words = valid_text(raw) if isinstance(raw, str) else ""
     return kind and {"error": kind.__name__, "message": message_of(error), "raw": words}
 
 

@@ -49,15 +49,6 @@ def checked_response(response: object, kind: type[Response], backend: str) -> Re
     return checked
 
 
-def storable(value: Any) -> Any:
-    """JSON-able data in which every text is valid Unicode: half a character (a lone surrogate) becomes `?`."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {storable(name): storable(part) for name, part in value.items()}
-    return [storable(part) for part in value] if isinstance(value, list | tuple) else value
-
-
 @cache
 def _adapter(kind: type[Any]) -> Any:
     """The adapter of a class; making one costs a hundred times what using it does."""
