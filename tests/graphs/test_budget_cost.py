@@ -104,6 +104,23 @@ async def test_nothing_may_be_spent_and_what_is_free_runs(bench):
     assert again.generator.calls == []
 
 
+@pytest.mark.parametrize("limit", [None, 0.5])
+async def test_what_came_and_cannot_be_read_costs_its_most_and_never_nothing(bench, limit):
+    priced(bench, AT_MOST_TEN_CENTS)
+    bench.generator.enqueue(b"half an image")
+    record = await bench.run(max_cost_usd=limit)
+    assert record.outcome is Outcome.FAILED
+    assert (record.cost_usd, record.unsettled_usd, record.has_unknown_cost) == (0.1, 0.1, [])
+
+
+@pytest.mark.parametrize(("price", "cost"), [(AT_MOST_TEN_CENTS, 0.2), (FREE, 0.0), (KNOWN_AFTERWARDS, None)])
+async def test_a_verdict_that_cannot_be_read_was_paid_for(bench, price, cost):
+    priced(bench, FREE, judging=price).judge.enqueue(JudgeReplyError("no verdict"), JudgeReplyError("no verdict"))
+    bench.generator.enqueue(drawn(0.0))
+    record = await bench.run()
+    assert (record.outcome, record.cost_usd) == (Outcome.JUDGE_UNAVAILABLE, cost)
+
+
 async def test_what_was_lost_on_the_way_is_booked_at_its_most(bench):
     priced(bench, AT_MOST_TEN_CENTS)
     bench.generator.enqueue(BackendError("reset"), drawn(0.01))

@@ -66,6 +66,8 @@ class JournalEntry(FrozenModel):
         failure: then the class of the error, its message and the model's words.
         elapsed_s: how long the model took.
         cost_usd: None when the price is not known.
+        max_cost_usd: what a failure was paid with at most: what cannot be read tells no cost. None where that is not
+            known, and where a model refused, which services charge nothing or next to nothing for.
         at: ISO 8601 time.
         round: the round it belongs to.
     """
@@ -77,7 +79,13 @@ class JournalEntry(FrozenModel):
     failure: Mapping[str, str] | None = None
     elapsed_s: float
     cost_usd: float | None = None
+    max_cost_usd: float | None = None
     at: str
+
+    @property
+    def paid_failure(self) -> bool:
+        """Whether something came and was paid for, and cannot be read."""
+        return self.failure is not None and self.failure["error"] != RefusalError.__name__
 
     @property
     def raw(self) -> str:
@@ -167,9 +175,10 @@ def entry_of(
     *,
     round: int,
     elapsed_s: float,
+    max_cost_usd: float | None = None,
 ) -> JournalEntry:
-    """The entry of a call that was answered now, or has failed for good."""
-    return JournalEntry(
+    """The entry of a call that was answered now, or has failed for good, at `max_cost_usd` at most."""
+    entry = JournalEntry(
         run_id=run_id,
         asked=request,
         round=round,
@@ -179,6 +188,7 @@ def entry_of(
         cost_usd=answer.cost_usd if answer is not None else None,
         at=clock.now(),
     )
+    return entry.model_copy(update={"max_cost_usd": max_cost_usd}) if entry.paid_failure else entry
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:

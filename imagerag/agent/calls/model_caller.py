@@ -261,7 +261,15 @@ class ModelCaller:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
         elapsed_s = time.monotonic() - began
-        entry = journals.entry_of(self.run_id, request, answer, failure, round=self.round, elapsed_s=elapsed_s)
+        entry = journals.entry_of(
+            self.run_id,
+            request,
+            answer,
+            failure,
+            round=self.round,
+            elapsed_s=elapsed_s,
+            max_cost_usd=reserved.booked.max_cost_usd,
+        )
         if self.journal is not None:
             await self._keep(entry, reserved.booked, self.journal)
         return entry
