@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
 
-RECORDS: Final = 8 * BATCH
+RECORDS: Final = 128
 """Images whose files are looked up at a time."""
 
 NAMED: Final = 3
@@ -212,14 +212,14 @@ class _Migrating:
             LibraryError: there are images for which it gives no usable vector.
         """
         missing = await self.table.read(self._missing)
-        records: Mapping[str, Mapping[str, Any]] = {}
         async with WriteBuffer(self._write, size_of, self.library.tidy) as buffer:
-            for at in range(0, len(missing), BATCH):
-                if at % RECORDS == 0:
-                    records = await self._records(missing[at : at + RECORDS])
-                await buffer.add(await self._encode_some(missing[at : at + BATCH], records))
-                if progress:
-                    progress(min(at + BATCH, len(missing)), len(missing))
+            for start in range(0, len(missing), RECORDS):
+                part = missing[start : start + RECORDS]
+                records = await self._records(part)
+                for at in range(0, len(part), BATCH):
+                    await buffer.add(await self._encode_some(part[at : at + BATCH], records))
+                    if progress:
+                        progress(start + min(at + BATCH, len(part)), len(missing))
         if self.failed:
             some = "; ".join(f"{one[:12]}: {why}" for one, why in list(self.failed.items())[:NAMED])
             count = len(self.failed)
