@@ -8,9 +8,9 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,6 +30,9 @@ from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
 
 _LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
+
+AT_ONCE: Final = 16
+"""Runs that are removed side by side: their writes share commits."""
 
 GRACE_S: Final = 24 * 3600.0
 """An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
@@ -78,7 +81,7 @@ class RunSizes:
     """
 
     def __init__(self, home: DataDir) -> None:
-        self._home = home
+        self._home, self._at = home, datetime.now(UTC)
         self._found = footprints(home)
         self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
 
@@ -88,6 +91,15 @@ class RunSizes:
         runs = {run_id: one for run_id, one in self._found.items() if run_id}
         images = set().union(*(one.blobs for one in runs.values())) & self._sizes.keys()
         return sum(one.checkpoints + one.journal for one in runs.values()) + sum(map(self._sizes.__getitem__, images))
+
+    def images_of(self, run_id: str, updated: datetime) -> Set[str]:
+        """The images that a run refers to, read again if it was written since the scan. Blocks.
+
+        Args:
+            updated: time of its last write.
+        """
+        found = self._found if updated < self._at else footprints(self._home, run_id)
+        return found.get(run_id, RunFootprint()).blobs
 
     def freed_by(self, run_ids: Iterable[str]) -> Iterator[int]:
         """The bytes that go with each of these runs, when they go in this order."""
@@ -140,23 +152,24 @@ async def remove_runs(
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(_is_made, home, entry.run_id)]
     if busy and not pass_over:
         raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
-    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
+    measured = sizes or await measure(dependencies)
+    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=measured)
     removed = []
-    async with AsyncExitStack() as opened:
-        await opened.enter_async_context(dependencies.runs.kept_open())
+    async with _kept_open(dependencies):
         going, interrupted = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
         descendants = await _descendants(dependencies, going) if going or interrupted else {}
         for unfinished in interrupted:
             await _delete(dependencies, unfinished.run_id, descendants.get(unfinished.run_id, ()))
-        for one in planned.runs:
-            try:
-                await _remove(dependencies, one.run_id, descendants.get(one.run_id, ()))
-            except RunStateError:
-                busy.append(one.run_id)
-                if not pass_over:
-                    raise
-            else:
-                removed.append(one)
+        for at in range(0, len(planned.runs), AT_ONCE):
+            part = planned.runs[at : at + AT_ONCE]
+            removals = [_remove(dependencies, run.run_id, descendants.get(run.run_id, ()), measured) for run in part]
+            for run, problem in zip(part, await asyncio.gather(*removals, return_exceptions=True), strict=True):
+                if isinstance(problem, RunStateError) and pass_over:
+                    busy.append(run.run_id)
+                elif problem is not None:
+                    raise problem
+                else:
+                    removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
@@ -190,11 +203,24 @@ def result_files(home: DataDir, run_id: str) -> list[Path]:
     return [path for name in [*names, f"{run_id}-choices.png"] if (path := home.images / name).is_file()]
 
 
-async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str]) -> None:
+@asynccontextmanager
+async def _kept_open(dependencies: Dependencies) -> AsyncIterator[None]:
+    """Keep the files of a home open for the block: SQLite writes back what it has put off whenever one is closed."""
+    home = dependencies.home
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(dependencies.runs.kept_open())
+        if home.store.exists():
+            await opened.enter_async_context(dependencies.journal())
+        if home.checkpoints.exists():
+            await opened.enter_async_context(dependencies.checkpoints())
+        yield
+
+
+async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str], sizes: RunSizes) -> None:
     with run_lock(dependencies.home.lock(run_id), run_id):
-        own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
-        there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
         updated = await _last_written(dependencies, run_id)
+        images = await asyncio.to_thread(sizes.images_of, run_id, updated)
+        there = [sha for sha in sorted(images) if dependencies.blobs.path(sha).exists()]
         await dependencies.runs.removals.begin(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
         await _delete(dependencies, run_id, descendants)
 
