@@ -10,6 +10,9 @@ from imagerag.formatting.texts import Texts
 _FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
 """The name of a field before what is wrong with its value, as `formatting.messages.invalid` says it."""
 
+_WORK: Final = re.compile(r"`rag\.libraries\.(calibrate|check|optimize|verify|export)\([^`]*\)`")
+"""Calls for which the page has a button."""
+
 
 def page_terms(t: Texts, message: str) -> str:
     """A message with the names of the form's fields for parameters of the Python API, and commands for its calls."""
@@ -19,7 +22,8 @@ def page_terms(t: Texts, message: str) -> str:
 
 
 def upkeep_terms(t: Texts, message: str) -> str:
-    """A message of work on a library, with the names of the fields beside its button."""
+    """A message of work on a library, with the names of the buttons and of the fields beside them."""
+    message = _WORK.sub(lambda match: f"“{t(f'library.upkeep.{match[1]}')}”", message)
     return as_field_names(message, {"threshold": t("library.upkeep.from_cosine_name")})
 
 
