@@ -112,6 +112,7 @@ def read_file(
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
         beside, exported = scan.sidecar_metadata_of(path), scan.exported(path)
         embeds = exported is None and (decoded is not None or digest in known_files.of_earlier)
+        embedded = read_embedded(data) if embeds else ImageMetadata()
         return ReadFile(
             path=path,
             entry=entry,
@@ -121,8 +122,8 @@ def read_file(
             said=beside.description,
             raw=scan.raw_of(path),
             described="" if beside.problems else scan.described(path),  # unusable metadata is reported every time
-            problems=beside.problems,
-            embedded=read_embedded(data) if embeds else ImageMetadata(),
+            problems=(*beside.problems, *(f"of its own metadata, {one}" for one in embedded.left_out)),
+            embedded=embedded,
             decoded=decoded,
             exported=exported,
         )

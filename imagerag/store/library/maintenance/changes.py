@@ -46,7 +46,7 @@ class ImageChangeOptions(TypedDict, total=False):
 _NAMED: Final = 12
 """Fields and tags that a message names."""
 
-_EMPTIED: Final = (*TEXTS, *VALUES, "tags", "ocr", "description")
+_EMPTIED: Final = tuple(name for name in (*TEXTS, *VALUES, "tags", "ocr", "description") if name != "described")
 """Fields that `unset` empties."""
 
 

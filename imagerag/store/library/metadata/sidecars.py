@@ -58,11 +58,16 @@ class SidecarMetadata:
 
     Attributes:
         description: all of it.
-        problems: name and reason of each unusable sidecar.
+        problems: name and reason of each unusable sidecar, and of what is left out of others.
     """
 
     description: ImageMetadata = field(default_factory=ImageMetadata)
     problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of_row(cls, description: ImageMetadata) -> "SidecarMetadata":
+        """The metadata in the row of a table that has an image, too."""
+        return cls(description, tuple(f"of its row, {one}" for one in description.left_out))
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,9 @@ def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> S
     description, problems = ImageMetadata(), []
     for name, load in sidecars:
         try:
-            description = description.or_else(load())
+            loaded = load()
+            description = description.or_else(loaded)
+            problems += [f"of its sidecar {clean(name)}, {one}" for one in loaded.left_out]
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             problems.append(f"its sidecar {clean(name)} was left out: {why}")

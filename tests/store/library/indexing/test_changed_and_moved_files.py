@@ -91,6 +91,23 @@ async def test_a_file_that_moved_takes_its_texts_along(
     assert (await row_at(library, typed)).caption != "an enamel mug"
 
 
+async def test_a_title_that_was_the_name_of_the_file_follows_it(
+    typed: Path, folder: Path, library: Library, picture: Any
+) -> None:
+    (folder / "blue.png").rename(folder / "sky.png")
+    (folder / "green.png").rename(folder / "grass.png")
+    typed.rename(folder / "cup.png")
+    shutil.copy(folder / "black.png", folder / "copy.png")
+    report = await index([folder], library)
+    assert (report.moved, report.updated, report.duplicates) == (3, 0, 1)
+    titles = [(await row_at(library, folder / name)).title for name in ("sky.png", "grass.png", "cup.png", "black.png")]
+    assert titles == ["sky", "grass", "mug", "black"]
+    (folder / "sky.png").rename(folder / "sea.png")
+    (folder / "black.png").unlink()
+    await index([folder], library)
+    assert [(await row_at(library, folder / name)).title for name in ("sea.png", "copy.png")] == ["sea", "copy"]
+
+
 async def test_a_sidecar_that_says_something_else_now_counts(
     typed: Path, folder: Path, library: Library, picture: Any
 ) -> None:

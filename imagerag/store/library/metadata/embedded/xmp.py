@@ -47,7 +47,7 @@ _MAX_BYTES: Final = 2 * 2**20
 _PIECE: Final = 64 * 1024
 _MAX_DEPTH: Final = 100
 _MAX_VALUES: Final = 200
-_MAX_TEXT: Final = 20_000
+_MAX_TEXT: Final = 100_000
 
 _COORDINATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?(?:,(\d+(?:\.\d+)?))?\s*([NSEWnsew])\s*")
 
@@ -162,7 +162,7 @@ class _Properties:
 
     def _keep(self, name: str, value: str, language: str) -> None:
         value = value.strip()
-        if name not in _WANTED or not value or len(value) > _MAX_TEXT:
+        if name not in _WANTED or not value:
             return
         values = self._values.setdefault(name, [])
         if language.lower() == "x-default":
