@@ -15,7 +15,9 @@ from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.metadata.text_origins import with_default_title
 from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.library.sources.archive_listing import title_of
 
 SHARE: Final = 0.5
 """Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""
@@ -189,11 +191,21 @@ def _is_there(digest: str, entry: FileEntry) -> bool:
 
 
 def follow(row: ImageRecord, dropped: Iterable[FileEntry], remaining: Sequence[FileEntry]) -> Iterator[ImageRecord]:
-    """The row with another file as its source, if its source was one of its files and is missing."""
-    if remaining and row.source in {shown_path(entry.path) for entry in dropped} - {
-        shown_path(one.path) for one in remaining
-    }:
-        yield replace(row, source=shown_path(remaining[0].path))
+    """The row with another file as its source, if its source was one of its files and is missing. So with its title, if
+    that is only the name of a file."""
+    was, are = [entry.path for entry in dropped], [entry.path for entry in remaining]
+    now = row
+    if are and row.source in set(map(shown_path, was)) - set(map(shown_path, are)):
+        now = replace(now, source=shown_path(are[0]))
+    if are and row.title in set(map(_default_title, was)) - set(map(_default_title, are)):
+        now = with_default_title(now, _default_title(are[0]))
+    if now != row:
+        yield now
+
+
+def _default_title(path: str) -> str:
+    file, member = split_member(path)
+    return title_of(member or file)
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:

@@ -10,7 +10,9 @@ from typing import Any
 
 from imagerag.agent.types import DescriptionDetails, Scalar
 from imagerag.store.library.description_columns import exported_description
-from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, written_fields
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET, offset_between
+from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, hemisphere_of, written_fields
+from imagerag.store.library.metadata.licence_names import licence_name
 from imagerag.store.library.metadata.metadata_values import (
     MAX_CAPTION,
     POSITION,
@@ -61,9 +63,15 @@ class ImageMetadata:
     description_details: DescriptionDetails | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
-        """The row with all of these values."""
+        """The row with all of these values; other values of its metadata stay. Of one moment in UTC and by the camera's
+        clock the clock's time stays."""
         values = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(row, **values)
+        metadata = {**row.metadata, **(self.metadata or {})}
+        if self.taken and row.taken and (self.metadata or {}).get(TAKEN_OFFSET) == UTC_OFFSET:
+            offset = offset_between(row.taken, self.taken)
+            if offset is not None:
+                values["taken"], metadata[TAKEN_OFFSET] = row.taken, offset
+        return replace(row, **{**values, "metadata": metadata})
 
     def filling(self, row: ImageRecord) -> ImageRecord:
         """The row with its empty fields filled: existing values stay."""
@@ -98,13 +106,13 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
         elif field == TAKEN:
             own_fields[field] = time_of(value)
         elif field in POSITION:
-            own_fields[field] = degrees_of(value, field)
+            own_fields[field] = degrees_of(value, field, hemisphere_of(rest, field))
         elif field == "metadata":
             metadata = object_of(value)
         elif field != PATH:
             text = clean(text_of(value))
             if len(text) <= MAX_CAPTION:
-                own_fields[field] = text
+                own_fields[field] = licence_name(text) if field == "licence" else text
     extra = metadata_of({**rest, **metadata})
     if "title" not in own_fields and isinstance(name := extra.get("name"), str):
         own_fields["title"] = name

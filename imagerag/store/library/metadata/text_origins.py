@@ -41,6 +41,14 @@ def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str =
     return replace(row, described=" ".join([sidecars_in(row.described), *sorted(marks)])) if marks else row
 
 
+def with_default_title(row: ImageRecord, title: str) -> ImageRecord:
+    """The row under another default title; a title that somebody gave it stays."""
+    if not _is_default(row, "title", row.title):
+        return row
+    marks = _marks(row) - {_mark(_DEFAULT_TITLE, row.title)} | {_mark(_DEFAULT_TITLE, title)}
+    return replace(row, title=title, described=" ".join([sidecars_in(row.described), *sorted(marks)]))
+
+
 def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
     """The row of a changed file with the texts of its former image.
 

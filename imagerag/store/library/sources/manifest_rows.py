@@ -167,16 +167,44 @@ def _is_coco(whole: Mapping[str, Any]) -> bool:
 
 
 def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
-    """COCO: images by their ids, and the first caption of each."""
-    captions: dict[Any, str] = {}
+    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags."""
+    captions: dict[str, str] = {}
+    tags: dict[str, dict[str, None]] = {}
+    categories, licences = _by_id(whole.get("categories")), _by_id(whole.get("licenses"))
     for one in whole["annotations"]:
         if isinstance(one, dict) and isinstance(one.get("caption"), str):
             captions.setdefault(str(one.get("image_id")), one["caption"])
+        elif isinstance(one, dict) and isinstance(name := _of_id(categories, one, "category_id").get("name"), str):
+            tags.setdefault(str(one.get("image_id")), {})[name] = None
     for at, image in enumerate(whole["images"], start=1):
         if not isinstance(image, dict):
             yield at, "not a JSON object"
             continue
-        yield at, {"path": image.get("file_name"), "caption": captions.get(str(image.get("id")))}
+        named, licence = str(image.get("id")), _of_id(licences, image, "license")
+        record = {
+            "path": image.get("file_name"),
+            "caption": captions.get(named),
+            "tags": list(tags.get(named, ())) or None,
+            "licence": _licence(licence),
+            "source": image.get("flickr_url") or image.get("coco_url"),
+        }
+        yield at, record
+
+
+def _by_id(entries: Any) -> dict[str, Mapping[str, Any]]:
+    """The entries of one of COCO's lists by their ids."""
+    listed = entries if isinstance(entries, list) else []
+    return {str(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
+
+
+def _of_id(entries: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return entries.get(str(record.get(name)), {})
+
+
+def _licence(entry: Mapping[str, Any]) -> str | None:
+    """A licence of COCO's: its address, if it is one of Creative Commons, else its name."""
+    texts = [one for one in (entry.get("url"), entry.get("name")) if isinstance(one, str)]
+    return next((one for one in texts if "creativecommons.org/" in one), texts[-1] if texts else None)
 
 
 def _by_file(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
