@@ -66,7 +66,7 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     try:
         separator, rest = _separator(lines, file.suffix.lower())
         rows = CsvRows(rest, separator, LONGEST_LINE)
-        header = _distinct_names([cell.strip() for cell in next(rows, [])])
+        header = _distinct_names([cell.strip() for cell in next(filter(_has_content, rows), [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
     records = _rows(rows, header)
@@ -106,17 +106,24 @@ def _rows(rows: CsvRows, header: list[str]) -> Iterator[ManifestRow]:
         except csv.Error as error:
             yield rows.line_num, f"the row cannot be read: {error}"
             continue
-        if any(cell.strip() for cell in row):
-            too_many = any(cell.strip() for cell in row[len(header) :])
+        if _has_content(row):
+            too_many = _has_content(row[len(header) :])
             yield rows.line_num, "the row has more cells than the header" if too_many else dict(zip(header, row))  # noqa: B905, it may have fewer
 
 
+def _has_content(row: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in row)
+
+
 def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
-    """The cell separator, and the lines of the table without Excel's `sep=` line."""
+    """The cell separator, by the first line with content, and the lines of the table without Excel's `sep=` line."""
     first = next(lines, "")
     if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
         return first[4], lines
-    return separator_of(first.rstrip("\n"), suffix), chain([first] if first else [], lines)
+    beginning = [first] if first else []
+    while beginning and not beginning[-1].strip() and (line := next(lines, "")):
+        beginning.append(line)
+    return separator_of("".join(beginning).strip("\r\n"), suffix), chain(beginning, lines)
 
 
 def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:

@@ -376,6 +376,42 @@ async def test_one_json_document(shot, library, whole):
     assert (rows["shot"].caption, report.manifest_captions, report.skipped) == ("here", 1, [])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SHOT.PNG",
+        "file://{}/shot.png",
+        "file:{}/sh%6Ft.png",
+        "sh%6ft.png",
+        "file://localhost{}/shot.png",
+    ],
+)
+def test_another_form_of_a_name_is_that_file(shot, picture, name):
+    (shot / "100%25.png").write_bytes(picture("blue"))
+    rows = [{"path": name.format(shot), "caption": "here"}, {"path": "100%25.png", "caption": "as it is"}]
+    (shot / "m.json").write_text(json.dumps(rows))
+    read = read_manifest(shot / "m.json", [shot])
+    assert {path.name: one.caption for path, one in read.entries.items()} == {
+        "shot.png": "here",
+        "100%25.png": "as it is",
+    }
+
+
+def test_a_name_in_another_case_is_none_of_two_files(shot, picture):
+    (shot / "SHOT.png").write_bytes(picture("blue"))
+    (shot / "m.csv").write_text("path\nShot.png\nfile://elsewhere.example/shot.png\nfile:///etc/hostname\n")
+    reasons = [why for _, why in read_manifest(shot / "m.csv").problems]
+    assert "no such file" in reasons[0]
+    assert all("outside of the folders" in why for why in reasons[1:])
+
+
+def test_empty_lines_before_a_table_are_no_header(shot):
+    (shot / "m.csv").write_text("\n ; \n\npath;caption\nshot.png;a card, red\nthere.png;none\n")
+    read = read_manifest(shot / "m.csv")
+    assert [one.caption for one in read.entries.values()] == ["a card, red"]
+    assert read.problems == [("there.png", "named in m.csv, line 6, but there is no such file")]
+
+
 def test_coco_says_more_than_captions(shot):
     whole = {
         "licenses": [
