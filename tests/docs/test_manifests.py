@@ -23,7 +23,8 @@ MEANINGS = {
     "caption": "what it shows: shown to models, and searched with `--hybrid`",
     "source": "where it comes from",
     "author": "who made it",
-    "licence": "its licence, as an SPDX name or as you write it: `--licence` filters by it",
+    "licence": "its licence, as an SPDX name or as you write it, addresses of Creative Commons as SPDX names: "
+    "`--licence` filters by it",
     "tags": "labels: `--tag` filters by them",
     "camera": "maker and model",
     "lens": "its name",

@@ -76,7 +76,7 @@ class ReadFile:
 
     def describe(self, row: ImageRecord) -> ImageRecord:
         """The row with metadata from manifests and sidecars, completed by the file's own."""
-        row = self.raw.filling(self.said.applied_to(row))
+        row = self.raw.filling(self.said.applied_to(replace(row, taken=row.taken or self.embedded.taken)))
         row = replace(self.embedded.filling(row), described=with_sidecars(row.described, self.described))
         return with_origins(row, self.embedded)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from imagerag.agent.types import DescriptionDetails, Scalar
 from imagerag.store.library.description_columns import exported_description
-from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, written_fields
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET, offset_between
+from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, hemisphere_of, written_fields
+from imagerag.store.library.metadata.licence_names import licence_name
 from imagerag.store.library.metadata.metadata_values import (
     MAX_CAPTION,
     POSITION,
@@ -69,8 +71,15 @@ class ImageMetadata:
         return {name: value for name, value in vars(self).items() if value is not None and name != "left_out"}
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
-        """The row with all of these values."""
-        return replace(row, **self._values)
+        """The row with all of these values; other values of its metadata stay. Of one moment in UTC and by the camera's
+        clock the clock's time stays."""
+        values = self._values
+        metadata = {**row.metadata, **(self.metadata or {})}
+        if self.taken and row.taken and (self.metadata or {}).get(TAKEN_OFFSET) == UTC_OFFSET:
+            offset = offset_between(row.taken, self.taken)
+            if offset is not None:
+                values["taken"], metadata[TAKEN_OFFSET] = row.taken, offset
+        return replace(row, **{**values, "metadata": metadata})
 
     def filling(self, row: ImageRecord) -> ImageRecord:
         """The row with its empty fields filled: existing values stay."""
@@ -103,13 +112,13 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
         elif name == TAKEN:
             own_fields[name] = time_of(value)
         elif name in POSITION:
-            own_fields[name] = degrees_of(value, name)
+            own_fields[name] = degrees_of(value, name, hemisphere_of(rest, name))
         elif name == "metadata":
             metadata = object_of(value)
         elif name != PATH:
             text = clean(text_of(value))
             if len(text) <= MAX_CAPTION:
-                own_fields[name] = text
+                own_fields[name] = licence_name(text) if name == "licence" else text
             else:
                 left_out.append(too_long(key, text, MAX_CAPTION))
     extra = metadata_of({**rest, **metadata}, left_out)

@@ -18,6 +18,16 @@ MAX_VALUE: Final = 2_000
 MAX_KEYS: Final = 100
 """Characters of a caption, characters of a metadata value, and values that are kept of one image."""
 
+_DEGREES: Final = re.compile(
+    r"""\s* ([-+]?\d{1,3}(?:\.\d+)?) \s*
+        (?: (?:°|deg) \s* (?: (\d{1,2}(?:\.\d+)?) \s* ['′’] \s* (?: (\d{1,2}(?:\.\d+)?) \s* (?:["″”]|'') \s* )? )? )?
+        ([NSEWnsew])? \s*""",
+    re.VERBOSE,
+)
+"""Degrees as ExifTool and maps write them: `52 deg 31' 12.00" N`, `52°31'12"N`, `13.4 E`."""
+
+_NEGATIVE: Final = {"latitude": "S", "longitude": "W"}
+
 DETECTIONS: Final = frozenset(
     ("shapes", "imagedata", "annotations", "detections", "predictions", "objects", "boxes", "bbox", "bboxes",
      "box", "segmentation", "polygon", "points", "keypoints", "regions", "categories", "classid")
@@ -31,13 +41,31 @@ def time_of(value: Any) -> datetime | None:
     return capture[0] if capture else None
 
 
-def degrees_of(value: Any, axis: str) -> float | None:
-    """Parse a latitude or longitude; None if invalid."""
+def degrees_of(value: Any, axis: str, hemisphere: str = "") -> float | None:
+    """Parse a latitude or longitude, in degrees or in degrees, minutes and seconds; None if invalid.
+
+    Args:
+        hemisphere: where EXIF has it apart from the number, `S` or `South`.
+    """
     try:
         degrees = float(value) if isinstance(value, int | float | str) else float("nan")
     except (ValueError, OverflowError):
-        return None
+        degrees = _degrees(value, axis)
+    if hemisphere.strip().upper().startswith(_NEGATIVE[axis]):
+        degrees = -abs(degrees)
     return degrees if abs(degrees) <= POSITION[axis] else None
+
+
+def _degrees(text: str, axis: str) -> float:
+    """Not a number where they are no degrees on this axis."""
+    match = _DEGREES.fullmatch(text[:64])
+    side = (match[4] or "").upper() if match else ""
+    if not match or side not in ("", _NEGATIVE[axis], {"S": "N", "W": "E"}[_NEGATIVE[axis]]):
+        return float("nan")
+    parts = [float(part or 0) for part in match.groups()[1:3]]
+    size = round(abs(float(match[1])) + parts[0] / 60 + parts[1] / 3600, 7)
+    is_negative = side == _NEGATIVE[axis] or match[1].startswith("-")
+    return float("nan") if max(parts) >= 60 else -size if is_negative else size
 
 
 def too_long(name: str, text: str, most: int) -> str:

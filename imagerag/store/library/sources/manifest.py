@@ -29,7 +29,7 @@ from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import clean, is_windows_1252, plain_name
 
 _GUESSED: Final = "it is not UTF-8 and was read as Windows-1252: if letters are wrong, save it as UTF-8"
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_URL: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,20 @@ async def test_what_was_typed_stays_with_an_edited_file(
     assert await library.count() == 8
 
 
+@pytest.mark.parametrize(("title", "then"), [(None, "lamp"), ("red", "red"), ("mug", "mug")])
+async def test_a_title_that_is_only_the_files_name_follows_it(
+    folder: Path, library: Library, title: str | None, then: str
+) -> None:
+    if title:
+        (folder / "red.json").write_text(f'{{"title": "{title}"}}')
+    await index([folder], library)
+    (folder / "in").mkdir()
+    (folder / "red.png").rename(folder / "in" / "lamp.png")
+    report = await index([folder], library)
+    assert (report.moved, report.changed) == (1, 0)
+    assert (await row_at(library, folder / "in" / "lamp.png")).title == then
+
+
 async def test_an_edited_file_keeps_when_it_was_first_indexed(
     typed: Path, folder: Path, library: Library, home: DataDir, picture: Any
 ) -> None:

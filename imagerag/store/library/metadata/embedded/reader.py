@@ -14,7 +14,7 @@ from imagerag.store.library.metadata.embedded.exif import read_exif
 from imagerag.store.library.metadata.embedded.fields import EmbeddedFields
 from imagerag.store.library.metadata.embedded.iptc import read_iptc
 from imagerag.store.library.metadata.embedded.texts import first_text, tidy
-from imagerag.store.library.metadata.embedded.xmp import read_xmp
+from imagerag.store.library.metadata.embedded.xmp import read_xmp, read_xmp_file
 from imagerag.store.library.metadata.generation_metadata import without_parameters
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.licence_names import licence_name
@@ -41,9 +41,13 @@ def read_embedded(data: bytes) -> ImageMetadata:
 
 
 def read_xmp_sidecar(data: bytes) -> ImageMetadata:
-    """Read the metadata in an `.xmp` file beside an image, as written by Lightroom and darktable."""
+    """Read the metadata in an `.xmp` file beside an image, as written by Lightroom and darktable.
+
+    Raises:
+        ValueError: it is no XMP.
+    """
     nothing = EmbeddedFields()
-    return _combined(_or_nothing(read_xmp, data), nothing, nothing, nothing)
+    return _combined(read_xmp_file(data), nothing, nothing, nothing)
 
 
 def _or_nothing(reader: Any, block: Any) -> EmbeddedFields:
