@@ -20,10 +20,11 @@ from imagerag.agent.errors import ImageRAGError, RunStateError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.types import Document, Outcome
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.records import relist_left
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.store.blob_references import RunFootprint, footprints
 from imagerag.store.data_dir import DataDir
-from imagerag.store.file_lock import is_locked, run_lock
+from imagerag.store.file_lock import is_locked, run_lock, under_way
 from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
@@ -139,7 +140,7 @@ async def remove_runs(
     home = dependencies.home
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(_is_made, home, entry.run_id)]
     if busy and not pass_over:
-        raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
+        raise RunStateError(under_way(home.lock(busy[0]), busy[0]))
     planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
     removed = []
     async with AsyncExitStack() as opened:
@@ -285,7 +286,10 @@ class PruneLimits(BaseModel):
 async def choose_runs(
     dependencies: Dependencies, limits: PruneLimits, *, sizes: RunSizes | None = None
 ) -> list[RunEntry]:
-    """The runs that limits are for, oldest first."""
+    """The runs that limits are for, oldest first. Runs that were stopped before their first step count as ended."""
+    for one in await dependencies.runs.list(None, status="running"):
+        if not _is_made(dependencies.home, one.run_id):
+            await relist_left(dependencies, one.run_id)
     newest_first = await dependencies.runs.list(None)
     free = newest_first[limits.keep or 0 :]
     able = [one for one in reversed(free) if limits.unfinished or one.status == "ended"]
