@@ -9,6 +9,7 @@ from imagerag.assistants.error_text import without_command
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
+from imagerag.formatting.interface_terms import in_home
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 from imagerag.formatting.web_credits import found_text, licence_text
@@ -175,7 +176,7 @@ def _next(record: RunRecord) -> str:
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
-        return f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this."
+        return in_home(f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this.")
     if record.error == "AuthError":
         return "tell the user the reason: a key is missing or wrong, and only they can set it."
     return AFTER_RUN[record.outcome]
