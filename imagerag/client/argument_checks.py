@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, partial, wraps
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace, UnionType
+from types import GenericAlias, MappingProxyType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
@@ -148,7 +148,7 @@ class _Parameters:
         """Name of an argument → what its values are compared with."""
         hints = {name: one for name, one in self._hints.items() if name != self._options}
         if self._rest is not None:
-            hints[self._rest] = Sequence[hints[self._rest]]
+            hints[self._rest] = GenericAlias(Sequence, (hints[self._rest],))
         options = get_type_hints(self._option_type, include_extras=True) if is_typeddict(self._option_type) else {}
         return {name: _comparable(one) for name, one in (hints | options).items()}
 

@@ -15,10 +15,10 @@ from imagerag.client.argument_types import (
     Concurrency,
     Cosine,
     Dollars,
-    Names,
     Patience,
     PositiveNumber,
     Seconds,
+    TextList,
 )
 from imagerag.client.context import ClientContext
 from imagerag.client.runs import RunsAPI
@@ -305,8 +305,8 @@ class ImageRAG:
         k: Candidates = 8,
         hybrid: bool = False,
         filter: FilterInput | None = None,
-        tags: Names = (),
-        licences: Names = (),
+        tags: TextList = (),
+        licences: TextList = (),
         threshold: Cosine | Literal["auto", "off"] = "auto",
         cache: Literal["record", "reuse", "replay"] = "record",
         max_calls: PositiveNumber | None = None,
