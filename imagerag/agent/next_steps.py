@@ -108,8 +108,9 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    filters = {"licences": None, "tags": None, "filter": ""}  # an empty filter leaves out the one that is set, too
-    without = {name: value for name, value in filters.items() if name in by} or filters
+    # An empty filter leaves out the one that is set, too.
+    filters: dict[str, str | None] = {"licences": None, "tags": None, "filter": ""}
+    without = {name: value for name, value in filters.items() if name in map(str, by)} or filters
     yield f"run it without {' or '.join(f'`{name}`' for name in without)}: {run_call(record, **without)}"
 
 

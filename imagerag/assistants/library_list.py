@@ -23,6 +23,7 @@ from imagerag.formatting.quoting import fitted, line, listed, quoted
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
+    from imagerag.store.library.check.library_check import LibraryCheck
     from imagerag.store.library.filters.facets import Facets
 
 EXAMPLES: Final = 5
@@ -58,6 +59,8 @@ async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = F
                 report = _report(name, contents, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
                 if check:
                     report = report.model_copy(update={"check": await _check(rag, name)})
+                elif not names[1:]:  # to see whether a check still holds, all captions may have to be read
+                    report = report.model_copy(update=await _last_check(rag, name))
         except ImageRAGError as error:
             if only:
                 raise
@@ -71,7 +74,19 @@ async def _check(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
     """The verdict on each way to search a library, by the short check."""
     from imagerag.store.library.check.ways import FEW
 
-    check = await rag.libraries.check(name, queries=FEW)
+    return _ways(await rag.libraries.check(name, queries=FEW))
+
+
+async def _last_check(rag: "ImageRAG", name: str) -> dict[str, object]:
+    """The verdicts of the last full check, and when that was; nothing of a library that was never checked."""
+    last = await rag.libraries.last_check(name)
+    if last is None:
+        return {}
+    before = "" if last.is_current else ", before the library was last changed"
+    return {"check": _ways(last.check), "note": f"checked {last.checked:%Y-%m-%d}{before}"}
+
+
+def _ways(check: "LibraryCheck") -> tuple[WayReport, ...]:
     return tuple(
         WayReport(
             way=way.way,
@@ -130,6 +145,7 @@ def _lines(one: LibraryReport) -> list[str]:
     described = f", {one.described} described by a model" if one.described else ""
     contents = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}{described}, {_threshold(one)}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {contents}"]
+    lines += [f"  {one.note}:"] if one.note else []
     for way in one.check:
         lines.append(f"  {WAYS[way.way]}: {VERDICTS[way.verdict].name}, {way.summary}")
         lines += [f"    the user can: {advice}" for advice in way.advice]

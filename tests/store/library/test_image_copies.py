@@ -1,5 +1,6 @@
 """Where a picture's bytes are: in the file it was found in, or in a copy that is written once."""
 
+import errno
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.integrity_check import check_library
 from imagerag.store.library.library import Library
+from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.maintenance.subsets import part_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
@@ -34,6 +36,31 @@ def put(library: Library, picture: Callable[..., bytes]) -> Any:
         return row
 
     return write
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            r"cannot be read: .* denied\. Let .* be read \(ls -l",
+        ),
+        (
+            FileNotFoundError(),
+            r"is gone with all .*Bring the folder back .*libraries.index\(PATH, library='p'\)",
+        ),
+    ],
+)
+def test_what_helps_is_said_where_indexing_again_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: OSError, told: str
+) -> None:
+    def read(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("imagerag.store.library.linked_files._read", read)
+    lost = FileEntry(path=str(tmp_path / "away" / "a.png"), size=1, mtime_ns=0, inode=0)
+    with pytest.raises(BlobError, match=told):
+        read_linked("0" * 64, [lost], "p")
 
 
 async def test_a_linked_picture_is_read_from_any_of_its_files(
