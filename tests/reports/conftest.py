@@ -118,9 +118,14 @@ class Browser:
 
     def look(self, page: Path, *, width: int, dark: bool) -> dict[str, Any]:
         """Load a page at a width in CSS pixels, and say what it is like."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/list") as answer:
-            (tab,) = [tab for tab in json.load(answer) if tab["type"] == "page"]
+        while not (tabs := self._tabs()):  # the port is open before the first tab is
+            time.sleep(0.05)
+        (tab,) = tabs
         return asyncio.run(self._look(tab["webSocketDebuggerUrl"], page, width, dark))
+
+    def _tabs(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/list", timeout=60) as answer:
+            return [tab for tab in json.load(answer) if tab["type"] == "page"]
 
     async def _look(self, tab: str, page: Path, width: int, dark: bool) -> dict[str, Any]:
         from websockets.asyncio.client import connect
@@ -133,8 +138,9 @@ class Browser:
             await session.ask("Emulation.setDeviceMetricsOverride", **size)
             scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
             await session.ask("Emulation.setEmulatedMedia", features=scheme)
+            before = len(session.events)  # the empty page may have told that it is loaded
             await session.ask("Page.navigate", url=page.as_uri())
-            await session.until("Page.loadEventFired")
+            await session.until("Page.loadEventFired", before)
             asked = await session.ask("Runtime.evaluate", expression=LOOK, returnByValue=True)
             return {**asked["result"]["value"], "events": session.events}
 
@@ -177,8 +183,8 @@ class _Session:
         assert "error" not in told, told
         return told["result"]
 
-    async def until(self, event: str) -> None:
-        while not any(told["method"] == event for told in self.events):
+    async def until(self, event: str, before: int) -> None:
+        while not any(told["method"] == event for told in self.events[before:]):
             await self._next()
 
     async def _next(self) -> dict[str, Any]:

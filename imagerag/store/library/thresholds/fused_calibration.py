@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.fusion_metadata import FusedThreshold
 from imagerag.store.library.thresholds.calibration import (
@@ -81,7 +81,7 @@ async def fused_cosines(
 
 async def embedded_by_each(texts: Sequence[str], *encoders: Embedder) -> list["Vectors"]:
     """The vectors of texts by each encoder; an encoder that is named twice encodes once."""
-    vectors: dict[str, Vectors] = {}
+    vectors: dict[EmbedderIdentity, Vectors] = {}
     for encoder in encoders:
         if encoder.identity not in vectors:
             vectors[encoder.identity] = await encoder.embed_texts(texts)
