@@ -310,6 +310,26 @@ GALLERY = [
          "user": {"nsid": "1", "username": "ada_1815", "realname": "Ada"}},
         ImageMetadata(author="Ada"),
     ),
+    (
+        {"category": "flickr", "subcategory": "image", "extension": "jpg", "license": "4",
+         "license_name": "Attribution License"},
+        ImageMetadata(licence="Attribution License"),
+    ),
+    (
+        {"category": "gelbooru", "subcategory": "tag", "extension": "png", "tags": "1girl blue_eyes",
+         "caption": "a <3 b"},
+        ImageMetadata(tags=("1girl", "blue_eyes"), caption="a <3 b"),
+    ),
+    (
+        {"category": "twitter", "subcategory": "user", "extension": "jpg", "content": "a red card", "hashtags": ["red"],
+         "author": {"name": "ada"}},
+        ImageMetadata(caption="a red card", tags=("red",), author="ada"),
+    ),
+    (
+        {"category": "pixiv", "subcategory": "user", "extension": "jpg", "tags": ["red"], "username": "ada",
+         "caption": "<p>a <b>card</b><br />red &amp; <a href=\"https://x.example\">more</a></p>"},
+        ImageMetadata(caption="a card\nred & more", tags=("red",), author="ada"),
+    ),
 ]  # fmt: skip
 
 
