@@ -197,15 +197,17 @@ def follow(row: ImageRecord, dropped: Iterable[FileEntry], remaining: Sequence[F
     now = row
     if are and row.source in set(map(shown_path, was)) - set(map(shown_path, are)):
         now = replace(now, source=shown_path(are[0]))
-    if are and row.title in set(map(_default_title, was)) - set(map(_default_title, are)):
-        now = with_default_title(now, _default_title(are[0]))
+    titles = [title for path in are if (title := _default_title(path))]
+    if titles and row.title in set(map(_default_title, was)) - set(titles):
+        now = with_default_title(now, titles[0])
     if now != row:
         yield now
 
 
 def _default_title(path: str) -> str:
+    """The title that a file or a member of an archive has without another; empty of a row, whose number is no name."""
     file, member = split_member(path)
-    return title_of(member or file)
+    return "" if member.isdecimal() else title_of(member or file)
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:
