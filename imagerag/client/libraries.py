@@ -217,8 +217,10 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
 
         Raises:
             UsageError: as `index`.
+            UnknownLibraryError: the library was removed meanwhile; it is not made again.
         """
         from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
+        from imagerag.store.library.library_metadata import read_library_metadata
 
         followed = [Path(path) for path in paths]
         watched = changes(followed, listed(exclude))
@@ -243,6 +245,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
                         warn(f"{names} is gone; nothing is taken out, and it is followed again when it is back")
                     continue
                 try:
+                    await in_thread(read_library_metadata, self._context.dependencies.home, self.name(library))
                     report = await self.index(
                         *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
                     )

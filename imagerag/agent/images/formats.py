@@ -242,11 +242,19 @@ def readable_format(data: bytes) -> ImageFormat:
     """
     image_format = format_of(data)
     if image_format is None:
-        page = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
-        raise UsageError("a web page, not an image" if page else f"not an image we read ({READ})")
+        raise UsageError(_other_content(data[:256]) or f"not an image we read ({READ})")
     if image_format.module and find_spec(image_format.module) is None:
         raise MissingExtraError(f"reading {image_format.title} files", image_format.extra)
     return image_format
+
+
+def _other_content(beginning: bytes) -> str:
+    """What lies in the place of an image; empty where that is unknown."""
+    if beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, not an image"
+    if beginning.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "a pointer of Git LFS, not the image: git lfs pull"
+    return ""
 
 
 @cache

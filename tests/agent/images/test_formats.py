@@ -396,6 +396,11 @@ def test_hostile_bytes_behind_a_signature_are_refused_by_name() -> None:
     assert decoding.decode(encoded(red(), "PNG")).width == 24
 
 
+def test_a_pointer_of_git_lfs_is_called_one() -> None:
+    with pytest.raises(UsageError, match=r"a pointer of Git LFS, not the image: git lfs pull"):
+        decode(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+
+
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>404</title>", b"\xef\xbb\xbf\r\n <HTML lang=en>"])
 def test_a_web_page_under_an_image_s_name_is_called_one(page: bytes) -> None:
     with pytest.raises(UsageError, match="a web page, not an image"):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.agent.ports import DescriptionCalls, OcrReader
 from imagerag.agent.threads import in_thread
@@ -98,6 +99,8 @@ async def index(
         StorageError: the disk is full, or cannot be written; earlier commits stay.
     """
     report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
+    if "" in paths:  # an unset variable of a shell, which is no working directory
+        raise UsageError("a path is empty: name a file or a folder")
     named_paths = [Path(path) for path in paths]
     with report.timed("read"):
         known_files = await library.table.known_files()

@@ -196,8 +196,9 @@ def follow(row: ImageRecord, dropped: Iterable[FileEntry], remaining: Sequence[F
     gone, followed = list(dropped), row
     if row.source in {shown_path(one.path) for one in gone} - {shown_path(one.path) for one in remaining}:
         followed = replace(row, source=shown_path(remaining[0].path))
-    if row.title in {title_of_file(one.path) for one in gone} - {title_of_file(one.path) for one in remaining}:
-        followed = with_title_of_file(followed, title_of_file(remaining[0].path))
+    titles = [title for one in remaining if (title := title_of_file(one.path))]
+    if titles and row.title in {title_of_file(one.path) for one in gone} - set(titles):
+        followed = with_title_of_file(followed, titles[0])
     if followed is not row:
         yield followed
 

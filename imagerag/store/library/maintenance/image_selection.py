@@ -66,6 +66,8 @@ async def select_ids(
     await library.check_filter(selection)
     if not names and selection.condition is None:
         raise UsageError("say which images: their ids (six digits do), files, folders, or `filter`")
+    if "" in names:  # an unset variable of a shell, which is no working directory
+        raise UsageError("the name of an image is empty: give its id (six digits do), its file, or its folder")
     ids = await _ids_of(library, [str(name) for name in names]) if names else None
     if selection.condition is None:
         return sorted(ids or ())

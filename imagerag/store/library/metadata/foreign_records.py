@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any, Final
 
 from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET
@@ -14,6 +15,8 @@ _DOWNLOADING: Final = ("key", "status", "error_message", "width", "height", "ori
 _GALLERY_WORK: Final = ("filename", "extension", "hash", "md5", "width", "height")
 _TAKEOUT_WORK: Final = ("title", "photoTakenTime", "creationTime", "geoData", "geoDataExif", "googlePhotosOrigin",
                         "appSource")  # fmt: skip
+_MARKUP: Final = re.compile(r"</?(?:a|b|br|div|em|i|p|span|strong)\b[^<>]*>", re.IGNORECASE)
+_LINE_END: Final = re.compile(r"<br\b[^<>]*>|</p>", re.IGNORECASE)
 _TAGS: Final = re.compile(r"^tags?_(?!count)\w+$")
 
 
@@ -44,6 +47,13 @@ def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _without_markup(text: str) -> str:
+    """A text without the tags of HTML and its escapes; lines stay."""
+    if not _MARKUP.search(text):
+        return text
+    return unescape(_MARKUP.sub("", _LINE_END.sub("\n", text))).strip()
+
+
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
@@ -62,7 +72,18 @@ def _of_gallery_dl(record: Mapping[str, Any]) -> dict[str, Any]:
     if not fields.get("tags") and tags:
         fields = {key: value for key, value in fields.items() if not _TAGS.match(key)}
         fields["tags"] = [one for part in tags for one in part]
-    for key in ("author", "artist", "user", "uploader"):
+    elif isinstance(words := fields.get("tags"), str) and "," not in words:
+        fields["tags"] = words.split()  # as image boards write them: blue_eyes long_hair
+    elif not fields.get("tags") and isinstance(hashtags := fields.pop("hashtags", None), list):
+        fields["tags"] = hashtags
+    if not fields.get("caption") and not fields.get("description") and isinstance(fields.get("content"), str):
+        fields["caption"] = fields.pop("content")
+    for key in ("caption", "description"):
+        if isinstance(text := fields.get(key), str):
+            fields[key] = _without_markup(text)
+    if fields.get("license_name"):
+        fields.pop("license", None)  # the site's number of it
+    for key in ("author", "artist", "user", "uploader", "fullname", "username"):
         value = fields.pop(key, None)
         names = (
             [value.get(name) for name in ("realname", "name", "nick", "username")]

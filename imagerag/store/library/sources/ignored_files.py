@@ -19,7 +19,13 @@ _HUGGING_FACE: Final = ("dataset_dict.json", "dataset_info.json", "state.json")
 _TAKEOUT: Final = ("print-subscriptions.json", "shared_album_comments.json", "user-generated-memory-titles.json")
 _ALBUM: Final = ("metadat", "métadonn")
 """How Takeout's names of an album's own file begin, whatever the language."""
-_LIVE: Final = (".mov", ".mp4", ".mp")
+_BESIDE: Final = (".mov", ".mp4", ".mp", ".aae", ".pp3", ".dop", ".thm", ".lrv")
+"""Films of live photos, edits of Apple, RawTherapee and DxO, and cameras' small copies of an image of the same name."""
+_SIDECAR_OF_FILM: Final = re.compile(
+    r"^(?P<film>.+\.(?:mp4|mov|m4v|avi|mkv|webm|3gp|mts|mpg|mpeg))(?:\..*)?\.(?:json|txt|xmp)$", re.IGNORECASE
+)
+_DUPLICATE: Final = re.compile(r"^(?P<stem>.+)_\d\d(?P<suffix>\.[^.]+)\.xmp$", re.IGNORECASE)
+"""What darktable writes of a duplicate, which has no file of its own."""
 _STATS: Final = re.compile(r"^(?P<shard>.+)_stats\.json$")
 
 
@@ -30,10 +36,14 @@ def is_companion(path: Path, files: Collection[Path]) -> bool:
         files: all files found.
     """
     name, suffix = path.name, path.suffix.lower()
-    if suffix in _LIVE:
+    if suffix in _BESIDE:
         stem = path.with_suffix("")
         names = (stem.with_suffix(one) for ending in (".heic", ".jpg", ".jpeg") for one in (ending, ending.upper()))
         return stem in files or any(one in files for one in names)
+    if film := _SIDECAR_OF_FILM.match(name):
+        return path.with_name(film["film"]) in files
+    if duplicate := _DUPLICATE.match(name):
+        return path.with_name(duplicate["stem"] + duplicate["suffix"]) in files
     if stats := _STATS.match(name):
         return _has_shard(path.with_name(stats["shard"]))
     if suffix == ".parquet":

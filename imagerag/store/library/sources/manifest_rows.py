@@ -134,6 +134,8 @@ def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
         yield from ((at, one if isinstance(one, dict) else "not a JSON object") for at, one in enumerate(value, 1))
     elif isinstance(value, dict) and _is_coco(value):
         yield from _coco(value)
+    elif isinstance(value, dict) and (rows := _only_rows(value)):
+        yield from enumerate(rows, 1)
     elif isinstance(value, dict):
         one = PATH in written_fields(value).values() or image_column(value) is not None
         yield from [(1, value)] if one else _by_file(value)
@@ -159,8 +161,15 @@ def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:
             yield number, record if isinstance(record, dict) else "not a JSON object"
 
 
+def _only_rows(whole: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows in an object that wraps a single list of them: `{"data": […]}`; none in other objects."""
+    lists = [value for value in whole.values() if isinstance(value, list)]
+    rows = lists[0] if len(lists) == 1 and all(isinstance(row, dict) for row in lists[0]) else []
+    return rows if rows and PATH in written_fields(rows[0]).values() else []
+
+
 def _is_coco(whole: Mapping[str, Any]) -> bool:
-    return isinstance(whole.get("images"), list) and isinstance(whole.get("annotations"), list)
+    return isinstance(whole.get("images"), list) and isinstance(whole.get("annotations", []), list)
 
 
 def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
@@ -168,7 +177,7 @@ def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
     captions: dict[str, str] = {}
     tags: dict[str, dict[str, None]] = {}
     categories, licences = _by_id(whole.get("categories")), _by_id(whole.get("licenses"))
-    for one in whole["annotations"]:
+    for one in whole.get("annotations", []):
         if isinstance(one, dict) and isinstance(one.get("caption"), str):
             captions.setdefault(str(one.get("image_id")), one["caption"])
         elif isinstance(one, dict) and isinstance(name := _of_id(categories, one, "category_id").get("name"), str):

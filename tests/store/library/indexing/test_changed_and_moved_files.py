@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,15 @@ async def test_a_title_that_is_only_the_files_name_follows_it(
     report = await index([folder], library)
     assert (report.moved, report.changed) == (1, 0)
     assert (await row_at(library, folder / "in" / "lamp.png")).title == then
+
+
+async def test_a_number_of_a_row_is_no_title_for_a_file_that_is_gone(folder: Path, library: Library) -> None:
+    data = (folder / "red.png").read_bytes()
+    pq.write_table(pa.table({"image": [data], "caption": ["a red card"]}), folder / "t.parquet")
+    await index([folder], library)
+    (folder / "red.png").unlink()
+    await index([folder], library)
+    assert (await row_at(library, folder / "t.parquet::0")).title == "red"
 
 
 async def test_an_edited_file_keeps_when_it_was_first_indexed(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from imagerag.agent.errors import UnknownLibraryError
 from imagerag.client.client import ImageRAG
 from imagerag.store.library.indexing import folder_watch
 from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
@@ -93,6 +94,29 @@ async def test_a_watched_folder_that_is_gone_ends_nothing(
     (tmp_path / "away").rename(folder)
     told.put_nowait({folder})
     assert (await coming).unchanged == 1
+    await watched.aclose()
+
+
+async def test_a_library_that_is_removed_while_its_folder_is_watched_is_not_made_again(
+    tmp_path: Path, picture: Any, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "0.png").write_bytes(picture("red"))
+
+    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+        yield {folder}
+        yield {folder}
+
+    monkeypatch.setattr(folder_watch, "changes", given)
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    monkeypatch.setattr(type(rag.dependencies), "embedder", lambda self, spec: embedder)
+    watched = rag.libraries.watch(folder, library="mine")
+    assert (await anext(watched)).added == 1
+    await rag.libraries.delete("mine")
+    with pytest.raises(UnknownLibraryError, match="no library 'mine'"):
+        await anext(watched)
+    assert "mine" not in {one.name for one in await rag.libraries.list()}
     await watched.aclose()
 
 

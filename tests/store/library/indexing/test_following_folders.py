@@ -22,6 +22,7 @@ from imagerag.store.library.indexing import file_reading, vanished_files
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.image_selection import select_ids
 
 MANY = 10_000 if os.environ.get("STORM") == "full" else 60
 """Files of the tree that is changed everywhere at once; STORM=full in the environment takes a collection."""
@@ -599,3 +600,15 @@ async def test_many_small_batches_are_few_commits(
     await index([many], library, progress=lambda *at: done.append(at))
     assert (len(done), sum(asked)) == (7, 200)
     assert len(asked) < len(done)
+
+
+async def test_an_empty_path_is_not_the_working_directory(
+    folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    await index(["."], library)
+    with pytest.raises(UsageError, match="a path is empty"):
+        await index([""], library)
+    with pytest.raises(UsageError, match="the name of an image is empty"):
+        await select_ids(library, [""])
+    assert len(await select_ids(library, ["."])) == 8

@@ -368,6 +368,7 @@ async def test_a_hundred_thousand_brackets_in_a_manifest(shot, library, name):
             "images": [{"id": 3, "file_name": "shot.png"}],
             "annotations": [{"image_id": 3, "caption": "here"}, {"image_id": 3, "caption": "again"}],
         },
+        {"version": 1, "data": [{"file_name": "shot.png", "caption": "here"}]},
     ],
 )
 async def test_one_json_document(shot, library, whole):

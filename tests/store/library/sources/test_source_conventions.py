@@ -310,6 +310,26 @@ GALLERY = [
          "user": {"nsid": "1", "username": "ada_1815", "realname": "Ada"}},
         ImageMetadata(author="Ada"),
     ),
+    (
+        {"category": "flickr", "subcategory": "image", "extension": "jpg", "license": "4",
+         "license_name": "Attribution License"},
+        ImageMetadata(licence="Attribution License"),
+    ),
+    (
+        {"category": "gelbooru", "subcategory": "tag", "extension": "png", "tags": "1girl blue_eyes",
+         "caption": "a <3 b"},
+        ImageMetadata(tags=("1girl", "blue_eyes"), caption="a <3 b"),
+    ),
+    (
+        {"category": "twitter", "subcategory": "user", "extension": "jpg", "content": "a red card", "hashtags": ["red"],
+         "author": {"name": "ada"}},
+        ImageMetadata(caption="a red card", tags=("red",), author="ada"),
+    ),
+    (
+        {"category": "pixiv", "subcategory": "user", "extension": "jpg", "tags": ["red"], "username": "ada",
+         "caption": "<p>a <b>card</b><br />red &amp; <a href=\"https://x.example\">more</a></p>"},
+        ImageMetadata(caption="a card\nred & more", tags=("red",), author="ada"),
+    ),
 ]  # fmt: skip
 
 
@@ -336,6 +356,25 @@ async def test_films_of_live_photos_and_files_of_takeout_are_not_told(
     report, rows = await rows_of(library, folder)
     assert sorted(Path(path).name for path, _ in report.skipped) == ["film.mov", "metadata-of-mine.json"]
     assert {row.caption for row in rows.values()} == {"a red card"}
+
+
+async def test_what_cameras_and_editors_leave_beside_images_is_not_told(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    folder = put(tmp_path / "in", "IMG_1.jpg", data=picture("red", form="JPEG"))
+    put(
+        folder,
+        "IMG_1.AAE",
+        "IMG_1.jpg.pp3",
+        "IMG_1.THM",
+        "IMG_1_01.jpg.xmp",
+        "film.MP4.supplemental-meta.json",
+        data=b"{}",
+    )
+    put(folder, "film.MP4", "IMG_2.aae", "IMG_2_01.jpg.xmp", "other.MP4.json", data=b"{}")
+    report, _ = await rows_of(library, folder)
+    named = ["IMG_2.aae", "IMG_2_01.jpg.xmp", "film.MP4", "other.MP4.json"]
+    assert sorted(Path(path).name for path, _ in report.skipped) == named
 
 
 def test_names_of_other_accents_are_the_same_without_their_endings(tmp_path: Path) -> None:
