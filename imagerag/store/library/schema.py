@@ -317,7 +317,7 @@ def _texts(row: ImageRecord) -> dict[str, Any]:
     return {
         "tags": list(row.tags),
         "metadata": json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True),
-        "labels": _labels(row),
+        "labels": labels_of(row.tags, row.metadata),
         **{name: getattr(row, name) for name in (*TEXTS, *VALUES, *OCR_COLUMNS)},
         **description_values(row),
     }
@@ -328,13 +328,13 @@ def as_text(value: Scalar) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _labels(row: ImageRecord) -> str:
+def labels_of(tags: Iterable[str], metadata: Mapping[str, Scalar]) -> str:
     """Tags and metadata entries, one line each, so that a filter is a plain substring search.
 
     JSON escapes line ends and non-ASCII characters, so no value can imitate another label.
     """
-    lines = [label("tag", tag) for tag in row.tags]
-    lines += [label("is", key, as_text(value)) for key, value in row.metadata.items()]
+    lines = [label("tag", tag) for tag in tags]
+    lines += [label("is", key, as_text(value)) for key, value in metadata.items()]
     return "\n".join(["", *lines, ""])
 
 
