@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -29,7 +28,10 @@ ARGUMENTS: Final = (
     "--no-first-run",
 )
 
-expect.set_options(timeout=60_000)  # a loaded machine is no fault of the page
+PATIENCE_MS: Final = 60_000
+"""A loaded machine is no fault of the page."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
@@ -54,6 +56,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def shared_context(chromium: Browser) -> AsyncIterator[BrowserContext]:
     """A profile with a window that stays open: to open and close one took most of many a test."""
     context = await chromium.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
     await context.new_page()
     yield context
     await context.close()
@@ -109,13 +112,6 @@ async def width_of(image: Locator) -> int:
     await image.scroll_into_view_if_needed()
     await expect(image).to_have_js_property("complete", True)
     return int(await image.evaluate("image => image.naturalWidth"))
-
-
-async def screenshot(page: Page, path: Path, *, width: int = 1200, dark: bool = False, whole: bool = False) -> None:
-    """A picture of a page as a PNG file, at a width, light or dark."""
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.emulate_media(color_scheme="dark" if dark else "light")
-    await page.screenshot(path=path, full_page=whole)
 
 
 async def violations(page: Page | Frame) -> list[str]:

@@ -1,21 +1,25 @@
 """Next steps after a run, the most useful first, in the terms of the Python API."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.calls.costs import HOW_TO_PRICE
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import WEB, names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
-from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
-from imagerag.formatting.interface_terms import FILE, NAME, PATH, PROMPT, Placeholder, python_call
+from imagerag.agent.run_call import run_call
+from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, RequirementCheck, Search
+from imagerag.formatting.interface_terms import FILE, NAME, PATH, SPEC, Placeholder, python_call
 from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
+
+_PRONOUN: Final = re.compile(r"\b(?:it|this|that|them|these|those)\b", re.I)
+_ARTICLE: Final = re.compile(r"^(?:an?|the|some|two|three)\s+", re.I)
 
 MOST: Final = 3
 """Ways out that are named of a run without a usable reference."""
@@ -35,7 +39,7 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [_key(record), _see(record)]
     if record.error == "WaitTooLongError":
         return [*_wait(record), _see(record)]
-    return [*_mask_steps(record), *_after(record, record.outcome)]
+    return [*_mask_steps(record), *_unclear_besides(record), *_after(record, record.outcome)]
 
 
 def _see(record: "RunRecord") -> str:
@@ -57,7 +61,7 @@ def _price(record: "RunRecord") -> str:
     """How to go on where a budget in money could not be kept, because the price of a call is not known."""
     usd = Placeholder("X")
     if record.best_attempt is None:
-        again = _generate(record, assume_cost_usd_per_call=usd)
+        again = run_call(record, assume_cost_usd_per_call=usd)
         return f"say what a call costs at most, in US dollars, and run it again: {again}"
     again = python_call("runs.continue_", record.run_id, assume_cost_usd_per_call=usd)
     return f"say what a call costs at most, in US dollars, and go on: {again}"
@@ -84,10 +88,10 @@ def _wait(record: "RunRecord") -> Iterator[str]:
     """Name the time to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
     yield (
-        f"run it again in {describe_delay(seconds)}, with the same options and `cache=reuse`: "
-        "what was answered is not paid twice"
+        f"run it again in {describe_delay(seconds)}; what was answered is not paid twice: "
+        f"{run_call(record, cache='reuse')}"
     )
-    yield f"or let it wait: with `patience_s={ceil(seconds)}` too"
+    yield f"or let it wait: {run_call(record, cache='reuse', patience_s=ceil(seconds))}"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:
@@ -104,8 +108,9 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    filters = " or ".join(f"`{name}`" for name in ("licences", "tags", "filter") if name in by) or "the filters"
-    yield f"run it without {filters}: {_generate(record)}"
+    filters = {"licences": None, "tags": None, "filter": ""}  # an empty filter leaves out the one that is set, too
+    without = {name: value for name, value in filters.items() if name in by} or filters
+    yield f"run it without {' or '.join(f'`{name}`' for name in without)}: {run_call(record, **without)}"
 
 
 def _excluded(record: "RunRecord") -> Iterator[str]:
@@ -119,7 +124,7 @@ def _below(record: "RunRecord") -> Iterator[str]:
     config = record.setup.config if record.setup else None
     if config and isinstance(config.threshold, float):
         limit = cosine(config.threshold)
-        yield f"ask for less than {limit}: {_generate(record, threshold='auto')}"
+        yield f"ask for less than {limit}: {run_call(record, threshold='auto')}"
     yield _add(record)
     if nearest := _nearest(record, "below_threshold"):
         how = f"use the closest all the same ({_name(nearest)}, {cosine(nearest.similarity)})"
@@ -128,7 +133,7 @@ def _below(record: "RunRecord") -> Iterator[str]:
 
 def _used(record: "RunRecord") -> Iterator[str]:
     yield _add(record)
-    yield f"try another generator: {_generate(record)} with `generator=SPEC`"
+    yield f"try another generator: {run_call(record, generator=SPEC)}"
 
 
 def _declined(record: "RunRecord") -> Iterator[str]:
@@ -158,11 +163,31 @@ def _none_taken(record: "RunRecord") -> Iterator[str]:
 
 
 def _no_library(record: "RunRecord") -> Iterator[str]:
-    yield f"name a library: {_generate(record, library=NAME)} ({python_call('libraries.list')})"
+    yield f"name a library: {run_call(record, library=NAME)} ({python_call('libraries.list')})"
 
 
 def _empty(record: "RunRecord") -> Iterator[str]:
     yield f"fill the library: {_index(PATH, _named(record))}"
+
+
+def _unclear_besides(record: "RunRecord") -> list[str]:
+    """The same where more than that is missing."""
+    besides = "unclear_feedback" not in record.causes and any(check.unclear for check in _checks(record))
+    return [*_unclear(record)] if besides else []
+
+
+def _unclear(record: "RunRecord") -> Iterator[str]:
+    """How to give a feedback that names its thing, to the run before: on this one, the unclear one would stay."""
+    checks = _checks(record)
+    text = next((check.requirement.text for check in checks if check.unclear), "")
+    thing = next((check.requirement.text for check in checks if check.met and check.requirement.kind == "content"), "")
+    words, pronouns = _PRONOUN.subn(f"the {_ARTICLE.sub('', thing)}", text, count=1)
+    parent = record.parent_run
+    if parent is None or parent.step is not None:
+        yield "say which thing is meant, by its name"
+        return
+    feedback = words if pronouns and thing else Placeholder("TEXT")
+    yield f"say which thing is meant: {python_call('runs.continue_', parent.run_id, feedback=feedback)}"
 
 
 _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
@@ -177,15 +202,21 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
     "rejected_by_reranker": _unfit,
     "missing_file": _missing,
     "below_threshold": _below,
+    "unclear_feedback": _unclear,
 }
 
 
 def _lacking(record: "RunRecord") -> list[str]:
     """What the best attempt lacks and an image could show: not what an edit had to keep."""
-    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
-    checks = best.verdict.checks if best and best.verdict else ()
+    checks = _checks(record)
     preserved = {check.requirement.text for check in checks if check.requirement.kind == "kept"}
     return [text for text in record.unresolved if text not in preserved]
+
+
+def _checks(record: "RunRecord") -> Sequence[RequirementCheck]:
+    """The checks of the best attempt."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    return best.verdict.checks if best and best.verdict else ()
 
 
 def _add(record: "RunRecord") -> str:
@@ -208,13 +239,6 @@ def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
 
 def _name(candidate: Candidate) -> str:
     return f"'{candidate.title}'" if candidate.title else candidate.image.sha256[:12]
-
-
-def _generate(record: "RunRecord", **parameters: Any) -> str:
-    name = record.setup.library if record.setup else None
-    library = name if name and name != BUILT_IN_LIBRARY else None
-    prompt = record.prompt if len(record.prompt) <= 60 and "`" not in record.prompt else PROMPT
-    return python_call("generate", prompt, **{"library": library, **parameters})
 
 
 def _continue_with(record: "RunRecord", image: str) -> str:

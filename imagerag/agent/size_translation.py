@@ -48,7 +48,7 @@ def nearest_size(generator: ImageGenerator, size: Size) -> Size | None:
     sizes, rules = generator.sizes, capabilities_of(generator).size_rules
     if sizes is None:
         return _within(size, rules)
-    return min(sizes, key=lambda one: sum(_distances(one, *_wanted(size, rules.area))), default=None)
+    return min(sizes, key=lambda one: sum(_distances(one, *_aspect_and_side(size, rules.area))), default=None)
 
 
 def sent_size(generator: ImageGenerator, size: Size | None) -> Size | None:
@@ -73,7 +73,7 @@ def check_size(generator: ImageGenerator, size: Size | None) -> None:
         size_for(generator, size)
 
 
-def _wanted(size: Size, area: int) -> tuple[float, float]:
+def _aspect_and_side(size: Size, area: int) -> tuple[float, float]:
     """Width over height, and the side of the square with the same area."""
     if not isinstance(size, NamedSize):
         return size.width / size.height, (size.width * size.height) ** 0.5
@@ -94,7 +94,7 @@ def _listed(size: NamedSize, sizes: Sequence[Size], area: int) -> Size | str:
 
     A size without a resolution takes any area, the usual one by preference.
     """
-    ratio, side = _wanted(size, area)
+    ratio, side = _aspect_and_side(size, area)
     near = [one for one in sizes if _distances(one, ratio, side)[0] <= log(RATIO_TOLERANCE) + _ROUNDING]
     if not near:
         return f"nothing of that shape; it draws {_names(sizes)}"
@@ -106,7 +106,7 @@ def _listed(size: NamedSize, sizes: Sequence[Size], area: int) -> Size | str:
 
 
 def _computed(size: NamedSize, rules: SizeRules) -> Size | str:
-    ratio, side = _wanted(size, rules.area)
+    ratio, side = _aspect_and_side(size, rules.area)
     if rules.max_aspect and max(ratio, 1 / ratio) > rules.max_aspect * (1 + _ROUNDING):
         return rules.shape_limit
     largest = _within(size, rules)
@@ -117,7 +117,7 @@ def _computed(size: NamedSize, rules: SizeRules) -> Size | str:
 
 def _within(size: Size, rules: SizeRules) -> Size:
     """The size of a ratio and an area, within the rules: reduced where it is too large, in multiples of pixels."""
-    ratio, side = _wanted(size, rules.area)
+    ratio, side = _aspect_and_side(size, rules.area)
     limit = rules.max_aspect or max(ratio, 1 / ratio)
     ratio = min(max(ratio, 1 / limit), limit)
     width, height = side * ratio**0.5, side / ratio**0.5

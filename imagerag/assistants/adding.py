@@ -150,7 +150,7 @@ async def add(rag: "ImageRAG", images: "ImageLookup", addition: Addition) -> Too
         hit = next((one for one in found.hits if one.uri == report.image.uri), None)
         place = {"rank": hit.number, "similarity": hit.similarity, "accepted": hit.accepted} if hit else {}
         report = report.model_copy(update={"threshold": found.threshold, **place})
-    return ToolResult(text=_added(report, caption), data=report.model_dump(mode="json"), images=(image,))
+    return ToolResult(text=_report_text(report, caption), data=report.model_dump(mode="json"), images=(image,))
 
 
 def declined(addition: Addition) -> ToolResult:
@@ -198,7 +198,7 @@ async def _file_of(images: "ImageLookup", addition: Addition) -> str:
     return await asyncio.to_thread(images.path, addition.image.sha256, addition.image.media_type) or "FILE"
 
 
-def _added(report: AddedReport, caption: str) -> str:
+def _report_text(report: AddedReport, caption: str) -> str:
     what = "Added" if report.new else "Changed, as the library held it already"
     lines = [f"{what}: {report.image.uri} in library {quoted(report.library, 60)}."]
     if not caption:

@@ -27,7 +27,7 @@ from imagerag.agent.types import RunContext
 from imagerag.chat import replies
 from imagerag.chat.choice import Choice, Question
 from imagerag.chat.messages import MessageReader, text_of
-from imagerag.chat.runs import ChatRuns, context_of, followed
+from imagerag.chat.runs import ChatRuns, context_of, follow_run
 from imagerag.formatting import labels
 from imagerag.graphs.progress_events import drawn_by, progress_event
 from imagerag.graphs.runs.events import RunEvent
@@ -117,7 +117,9 @@ class ChatNodes:
             events = runs.resume(run_id, choice)
         else:
             return _standing(record)
-        return _standing(await followed(events, lambda event: ambient.run(runtime.stream_writer, _told(event))))
+        return _standing(
+            await follow_run(events, lambda event: ambient.run(runtime.stream_writer, _progress_line(event)))
+        )
 
     async def choose(self, state: ChatState) -> ChatUpdate:
         """Wait for a person's choice. It costs nothing meanwhile."""
@@ -153,7 +155,7 @@ def _standing(record: RunRecord) -> ChatUpdate:
     return {"question": record.question, "selection": None, "problem": "", "messages": [asked]}
 
 
-def _told(event: RunEvent) -> Any:
+def _progress_line(event: RunEvent) -> Any:
     words = progress_words(event) or step_words(event)
     standing = labels.standing(event.record.status, event.record.outcome).name if event.record else ""
     text = f"{labels.node(event.node)}: {words or 'done'}" if event.node else standing or event.kind

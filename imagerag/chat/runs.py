@@ -79,7 +79,7 @@ class ChatRuns:
         return await replace(request, setup=setup).start(self.runner, run_id=run_id)
 
 
-async def followed(events: "Events", tell: Any) -> RunRecord:
+async def follow_run(events: "Events", tell: Any) -> RunRecord:
     """The record that the last event carries; `tell` is called with each event. Leaving early cancels the run."""
     record = None
     async with aclosing(events) as stream:

@@ -18,10 +18,10 @@ def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
     if parent is not None:
         changes = [f"{change.what} {' → '.join(pair(change))}" for change in inputs_changed_since(parent, record)]
         lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")
-    lines += _named("always sent: ", [image_name(pin.title, pin.image.sha256) for pin in record.kept_images])
-    lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded_images])
+    lines += _names_line("always sent: ", [image_name(pin.title, pin.image.sha256) for pin in record.kept_images])
+    lines += _names_line("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded_images])
     return [dim(short(line, 2 * columns())) for line in lines]
 
 
-def _named(head: str, names: Sequence[str]) -> list[str]:
+def _names_line(head: str, names: Sequence[str]) -> list[str]:
     return [head + ", ".join(names)] if names else []

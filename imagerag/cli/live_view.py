@@ -54,15 +54,15 @@ class LiveView:
         if event.kind == "progress" and event.progress and event.progress.image:
             return await self._unfinished(event.progress)
         if event.kind == "step" and event.node == "critique" and update.get("attempts"):
-            return await self._judged(update["attempts"][-1])
+            return await self._show_attempt(update["attempts"][-1])
         return False
 
     async def add(self, event: RunEvent) -> None:
         """Show the images for the text of an event: the chosen references."""
         if event.kind == "step" and event.node in ("shortlist", "select"):
-            await self._taken(cast("dict[str, Any]", event.update).get("chosen") or [])
+            await self._show_references(cast("dict[str, Any]", event.update).get("chosen") or [])
 
-    async def _judged(self, attempt: Attempt) -> bool:
+    async def _show_attempt(self, attempt: Attempt) -> bool:
         cols, rows = BOX if columns() >= NARROW else SMALL
         thumbnail = await self._thumbnail(attempt.image, cols, rows)
         if thumbnail is None:
@@ -81,7 +81,7 @@ class LiveView:
         self._write(thumbnail, [dim(short(f"unfinished image {count}", room_beside(columns(), thumbnail)))])
         return True
 
-    async def _taken(self, references: list[UsedReference]) -> None:
+    async def _show_references(self, references: list[UsedReference]) -> None:
         for reference in references:
             thumbnail = await self._thumbnail(reference.image, *SMALL)
             if thumbnail is not None:

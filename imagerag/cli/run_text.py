@@ -193,7 +193,7 @@ def summary(record: RunRecord, *, steps_shown: bool = False) -> list[str]:
         lines += reference_lines(record.references, indent=4)
     if record.sources:
         lines += [f"  {dim(WEB_SOURCES)}", *source_lines(record.sources, indent=4)]
-    lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
+    lines.append(f"  {dim('run')}         {record.run_id}  {dim(_cost_text(record))}")
     show = f"imagerag show {record.run_id}"
     steps = list(record.next_steps)
     if record.outcome and not steps_shown and not any(show in step for step in steps):
@@ -201,7 +201,7 @@ def summary(record: RunRecord, *, steps_shown: bool = False) -> list[str]:
     return lines + [line for n, step in enumerate(steps) for line in entry("" if n else "next", short(step, 400))]
 
 
-def _spent(record: RunRecord) -> str:
+def _cost_text(record: RunRecord) -> str:
     calls = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)}"
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Bytes, NaturalNumber
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous, synchronous_list
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Entries = list[RunEntry]
 
 
+@check_arguments
 class RunStorageAPI:
     """Saving runs to folders and archives, marking them, and removing them."""
 
@@ -42,7 +45,7 @@ class RunStorageAPI:
         """
         from imagerag.reports.run_folder import write_run_folder
 
-        record = await self._found(run)
+        record = await self._record(run)
         return await write_run_folder(self._context.dependencies, record, Path(folder), overwrite=overwrite)
 
     async def save_zip(self, run: "RunRecord | str", file: str | Path, *, overwrite: bool = False) -> Path:
@@ -59,7 +62,7 @@ class RunStorageAPI:
         """
         from imagerag.reports.run_folder import write_run_zip
 
-        record = await self._found(run)
+        record = await self._record(run)
         return await write_run_zip(self._context.dependencies, record, Path(file), overwrite=overwrite)
 
     async def stream_zip(self, run: "RunRecord | str") -> AsyncGenerator[bytes]:
@@ -71,7 +74,7 @@ class RunStorageAPI:
         from imagerag.files.zip_stream import zip_stream
         from imagerag.reports.run_folder import run_files
 
-        files = run_files(self._context.dependencies, await self._found(run))
+        files = run_files(self._context.dependencies, await self._record(run))
         async with aclosing(zip_stream(files)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -118,8 +121,8 @@ class RunStorageAPI:
         self,
         *,
         older_than: datetime | None = None,
-        keep: int | None = None,
-        max_bytes: int | None = None,
+        keep: NaturalNumber | None = None,
+        max_bytes: Bytes | None = None,
         unfinished: bool = False,
         favourites: bool = False,
         dry_run: bool = False,
@@ -134,7 +137,9 @@ class RunStorageAPI:
             favourites: also favourites.
             dry_run: only say what would go.
         """
-        from imagerag.graphs.runs.removal import PruneLimits, choose_runs, measure, preview, remove_runs
+        from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
+        from imagerag.graphs.runs.removal import preview, remove_runs
+        from imagerag.graphs.runs.run_sizes import measure
 
         dependencies = self._context.dependencies
         limits = PruneLimits(
@@ -146,7 +151,7 @@ class RunStorageAPI:
             return await preview(dependencies, entries, sizes=sizes)
         return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
 
-    async def _found(self, run: "RunRecord | str") -> "RunRecord":
+    async def _record(self, run: "RunRecord | str") -> "RunRecord":
         from imagerag.graphs.runs.reindexing import find_record
 
         return await find_record(self._context.dependencies, run) if isinstance(run, str) else run

@@ -62,7 +62,7 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
         threshold=threshold,
         threshold_note=note,
         results=[
-            _found(hit, None if why else accepted(hit, threshold, hits.by))
+            _result(hit, None if why else accepted(hit, threshold, hits.by))
             for hit, why in zip(hits, unknown, strict=True)
         ],
         no_match=hits.no_match,
@@ -76,7 +76,7 @@ def _term(term: "SearchTerm") -> "SearchedTerm":
     return SearchedTerm(term=term.name, image=term.image is not None, weight=term.weight)
 
 
-def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
+def _result(hit: "Hit", accepted: bool | None) -> "SearchResult":
     from imagerag.schemas.searches import SearchResult, TermScore
 
     return SearchResult(

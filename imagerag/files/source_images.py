@@ -58,7 +58,7 @@ class SourceImages:
         Raises:
             UsageError: one that cannot be read, a mask that does not fit, or no such image in the library.
         """
-        images = self._named
+        images = self._named_images
         if self.edit_library is not None:
             own = [await self._of_library(self.edit_library, dependencies, setup)]
         else:
@@ -81,7 +81,7 @@ class SourceImages:
         """
         from imagerag.graphs.edit_source import sha256_of
 
-        images = self._named
+        images = self._named_images
         if self.edit_library is not None:
             sha256_of(self.edit_library)
         for _, image in images:
@@ -90,7 +90,7 @@ class SourceImages:
             await in_thread(check, self.mask, images[0][1])
 
     @property
-    def _named(self) -> list[tuple[str, Image]]:
+    def _named_images(self) -> list[tuple[str, Image]]:
         return [*named_images(self.subjects), *named_images([self.edit] if self.edit is not None else [])]
 
     async def _of_library(self, name: str, dependencies: "Dependencies", setup: RunSpec) -> Subject:

@@ -59,10 +59,10 @@ class CombinedLibraries:
         joined: ReferenceLibrary = own[0]
         if len(own) > 1:
             names = [library.name for library in own]
-            joined = self._kept(("joined", *names), tuple(own), lambda: JoinedLibraries(own))
+            joined = self._cached(("joined", *names), tuple(own), lambda: JoinedLibraries(own))
         if not services:
             return joined
-        return self._kept(
+        return self._cached(
             ("with web", joined.name, *web), (joined, *services), lambda: LibraryWithWeb(joined, services)
         )
 
@@ -87,9 +87,9 @@ class CombinedLibraries:
                 spec, embedder=embedder, blobs=dependencies.blobs, threshold=threshold, prices=dependencies.prices
             )
 
-        return self._kept(("web", name), (embedder, first), make)
+        return self._cached(("web", name), (embedder, first), make)
 
-    def _kept(self, name: tuple[str, ...], parts: tuple[object, ...], make: Callable[[], Made]) -> Made:
+    def _cached(self, name: tuple[str, ...], parts: tuple[object, ...], make: Callable[[], Made]) -> Made:
         with self._lock:
             cached = self._made.get(name)
             if (

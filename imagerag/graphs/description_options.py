@@ -92,7 +92,7 @@ class DescribeOptions:
             return None, ""
         if self.describe is not None and not isinstance(self.describe, str):
             settings = DescriberSettings(spec=self.describe.identity, **self.budget)
-            return _made(dependencies, self.describe, settings), ""
+            return _journalled(dependencies, self.describe, settings), ""
         noted = library.metadata.describer
         if self.describe is not None:
             settings = DescriberSettings(spec=self.describe, **self.budget)
@@ -109,8 +109,8 @@ class DescribeOptions:
                 check_describer(library.name, settings.spec, dependencies.user_named_specs)
             except UntrustedError as error:
                 return None, str(error)
-        return _made(dependencies, dependencies.describer(settings.spec), settings), ""
+        return _journalled(dependencies, dependencies.describer(settings.spec), settings), ""
 
 
-def _made(dependencies: "Dependencies", describer: Describer, settings: DescriberSettings) -> JournalledDescriber:
+def _journalled(dependencies: "Dependencies", describer: Describer, settings: DescriberSettings) -> JournalledDescriber:
     return JournalledDescriber(describer=describer, settings=settings, journal=dependencies.answers)

@@ -40,7 +40,7 @@ class GraphCache:
             self._graphs[key] = (parts, graph)
             while len(self._graphs) > KEPT:
                 self._graphs.popitem(last=False)
-        return _bound(graph, saver)
+        return _with_saver(graph, saver)
 
     def _compile(self, parts: Backends) -> Graph:
         return self._wiring.workflow(parts, self._wiring.answers).compile(name="imagerag")
@@ -48,7 +48,7 @@ class GraphCache:
 
 def reading_graph(dependencies: Dependencies, saver: "BaseCheckpointSaver[str]") -> Graph:
     """The graph to read the checkpoints in `saver` with; it has no parts, and no run can be made with it."""
-    return _bound(_without_parts(dependencies.extension), saver)
+    return _with_saver(_without_parts(dependencies.extension), saver)
 
 
 @lru_cache(maxsize=KEPT)
@@ -56,7 +56,7 @@ def _without_parts(extension: Extension) -> Graph:
     return extension.workflow(extension.nodes.for_diagram()).compile()
 
 
-def _bound(graph: Graph, saver: "BaseCheckpointSaver[str]") -> Graph:
+def _with_saver(graph: Graph, saver: "BaseCheckpointSaver[str]") -> Graph:
     bound = copy(graph)
     bound.checkpointer = saver
     return bound

@@ -159,7 +159,7 @@ def accepted_input(schema: Any, graph_input: Any) -> dict[str, Any]:
         UsageError: names that there are not, no value for one that is needed, values of other types, text that cannot
             be stored, or an option that cannot be.
     """
-    inputs, names = _named(graph_input), set(schema.__annotations__)
+    inputs, names = _as_mapping(graph_input), set(schema.__annotations__)
     runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside
     info = runtime.execution_info if runtime else None
     nested = info is not None and NESTED in info.checkpoint_ns
@@ -192,7 +192,7 @@ def check_context(context: Mapping[str, Any] | None) -> None:
     check_texts(run_context.model_dump())
 
 
-def _named(graph_input: Any) -> Mapping[str, Any]:
+def _as_mapping(graph_input: Any) -> Mapping[str, Any]:
     if isinstance(graph_input, Mapping):
         return graph_input
     if isinstance(graph_input, BaseModel):

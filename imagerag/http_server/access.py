@@ -1,13 +1,13 @@
 """Who may connect to a server of ours: addresses, tokens, and names that it is reached by."""
 
 import hmac
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.http_server.connection_limits import ConnectionLimits
 from imagerag.http_server.token_variables import MCP_TOKEN
+from imagerag.tools.public_addresses import is_this_machine
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,7 +45,7 @@ class HttpOptions:
     def __post_init__(self) -> None:
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
             raise UsageError(f"a token is at least {MIN_TOKEN} ASCII characters: any random text will do")
-        if is_loopback(self.host):
+        if is_this_machine(self.host):
             return
         if not self.token:
             raise UsageError(
@@ -56,14 +56,6 @@ class HttpOptions:
             raise UsageError(
                 f"--host {self.host} listens on every address: say by which name clients reach it, --allow-host NAME"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what is bound to `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def accepted_hosts(options: HttpOptions) -> list[str]:

@@ -38,7 +38,7 @@ def address_of(listening: socket.socket, path: str = "/") -> str:
     return f"http://{host_text(str(host))}:{port}{path}"
 
 
-def bound(options: HttpOptions) -> socket.socket:
+def bind(options: HttpOptions) -> socket.socket:
     """A socket at the address that is asked for."""
     host = options.host.strip("[]")
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.http_server.access import BearerAuth, CloseOnUnreadBody, HttpOptions, accepted_hosts, accepted_origins
 from imagerag.http_server.connection_limits import RequestLimit
-from imagerag.http_server.listening import address_of, bound, listener
+from imagerag.http_server.listening import address_of, bind, listener
 from imagerag.mcp.session_limits import SessionLimit
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def serve(app: "ASGIApp", options: HttpOptions) -> None:
     Raises:
         UsageError: the address cannot be bound.
     """
-    listening = bound(options)
+    listening = bind(options)
     asks = "a token" if options.token else "no token, this machine only"
     print(f"imagerag: MCP on {address_of(listening, PATH)} ({asks}); Ctrl-C stops it", file=sys.stderr, flush=True)
     await listener(app, options.connections).serve(sockets=[listening])

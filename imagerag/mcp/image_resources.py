@@ -32,7 +32,7 @@ class ImageServer(MCPServer[None]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """The bytes of an image."""
         if self.small_image and (match := _SMALL.fullmatch(str(uri))):
-            data = await _found(self.small_image(match[1], int(match[2])))
+            data = await _bytes_or_not_found(self.small_image(match[1], int(match[2])))
             return [ReadResourceContents(content=data, mime_type=media_type(data))]
         contents = await super().read_resource(uri, context)
         if isinstance(contents, InputRequiredResult):
@@ -45,7 +45,7 @@ class ImageServer(MCPServer[None]):
         ]
 
 
-async def _found(image: Awaitable[bytes]) -> bytes:
+async def _bytes_or_not_found(image: Awaitable[bytes]) -> bytes:
     try:
         return await image
     except BlobError as error:
@@ -69,7 +69,7 @@ def serve_images(server: ImageServer, get: Callable[[str], Awaitable[bytes]], sm
         mime_type="image/*",
     )
     async def image(sha256: str) -> bytes:
-        return await _found(get(sha256))
+        return await _bytes_or_not_found(get(sha256))
 
 
 def media_type(data: bytes) -> str:

@@ -28,11 +28,11 @@ def progress_words(event: "RunEvent") -> str:
     return f"step {event.progress.step}{of}"
 
 
-def _drawn(update: dict[str, Any]) -> str:
+def _attempt_text(update: dict[str, Any]) -> str:
     return attempt_title(update["attempts"][-1]) if update.get("attempts") else ""
 
 
-def _judged(update: dict[str, Any]) -> str:
+def _score_text(update: dict[str, Any]) -> str:
     return score_words(update["attempts"][-1].verdict) if update.get("attempts") else ""
 
 
@@ -48,7 +48,7 @@ def _captioned(update: dict[str, Any]) -> str:
     return "; ".join(f"“{query.text}”" for query in queries) or NOTHING_NEW
 
 
-def _found(update: dict[str, Any]) -> str:
+def _searches_text(update: dict[str, Any]) -> str:
     searches: list[Search] = update.get("searches") or []
     last_resort = [search for search in searches if search.query.by == "prompt"]
     newest = max((search.query.ask for search in searches), default=0)
@@ -71,7 +71,7 @@ def search_result(search: Search) -> str:
     return f"took none of {len(search.candidates)} (best {similarity_text(best, search)}){failed}"
 
 
-def _chosen(update: dict[str, Any]) -> str:
+def _references_text(update: dict[str, Any]) -> str:
     references: list[UsedReference] = update.get("chosen") or []
     edited: list[Subject] = update.get("subjects") or []
     parts = [f"edits {image_name(own.name, own.image.sha256)}" for own in edited]
@@ -89,13 +89,13 @@ def ending_words(update: dict[str, Any]) -> str:
 
 
 NODE_EVENTS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {
-    "generate": _drawn,
-    "critique": _judged,
+    "generate": _attempt_text,
+    "critique": _score_text,
     "extract_concepts": concept_words,
     "write_captions": _captioned,
-    "shortlist": _found,  # it tells of the searches, decided
-    "select": _chosen,
-    "regenerate": _drawn,
+    "shortlist": _searches_text,  # it tells of the searches, decided
+    "select": _references_text,
+    "regenerate": _attempt_text,
     "give_up": ending_words,
     "finish": ending_words,
 }

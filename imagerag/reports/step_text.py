@@ -55,12 +55,12 @@ NODE_WITHOUT_CHANGES: Final = {
 }
 
 
-def _drawn(changes: "Changes") -> str:
+def _attempt_text(changes: "Changes") -> str:
     attempt = _newest(changes)
     return attempt_title(attempt) if attempt else ""
 
 
-def _judged(changes: "Changes") -> str:
+def _score_text(changes: "Changes") -> str:
     attempt = _newest(changes)
     if attempt is None:
         return ""
@@ -73,7 +73,7 @@ def _newest(changes: "Changes") -> Attempt | None:
     return attempts[-1] if attempts else None
 
 
-def _found(changes: "Changes") -> str:
+def _searches_text(changes: "Changes") -> str:
     return "; ".join(_search(search) for search in new_searches(changes))
 
 
@@ -102,12 +102,12 @@ def new_searches(changes: "Changes") -> list[Search]:
 
 NODE_TEXTS: "Final[Mapping[str, Callable[[Changes], str]]]" = {
     "input": lambda changes: "; ".join(filter(None, [_after(changes, "prompt"), *_after(changes, "feedback")])),
-    "generate": _drawn,
-    "regenerate": _drawn,
-    "critique": _judged,
+    "generate": _attempt_text,
+    "regenerate": _attempt_text,
+    "critique": _score_text,
     "extract_concepts": lambda changes: "; ".join(concept.text for concept in _after(changes, "concepts")),
     "write_captions": lambda changes: "; ".join(f"“{query.text}”" for query in _after(changes, "queries")),
-    "retrieve": _found,
+    "retrieve": _searches_text,
     "shortlist": _decided,
     "select": _decided,
     "finish": lambda changes: changes["result"].after.reason if "result" in changes else "",

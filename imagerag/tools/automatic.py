@@ -7,7 +7,7 @@ begins, so that the run's record names them, and a resume or a replay uses the s
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError, SpecError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 AutoRole = Literal["judge", "answerer", "describer"]
-ROLES: Final[tuple[AutoRole, ...]] = get_args(AutoRole)
 
 ORDER: Final = (
     "openai", "gemini", "xai", "mistral", "groq", "together", "openrouter", "cohere", "ollama-cloud", "ollama",
@@ -101,7 +100,7 @@ def choose(role: AutoRole, prices: "Prices | None" = None) -> Choice:
         SpecError: there is none; the message lists what was looked for.
     """
     servers = local_servers_now()
-    parts = [(one, _made(role, one.spec, prices)) for one in _candidates(role, servers) if one is not None]
+    parts = [(one, _backend(role, one.spec, prices)) for one in _candidates(role, servers) if one is not None]
     candidates = [(one, part) for one, part in parts if part is not None]
     if not candidates:
         raise SpecError(_nothing(role, servers))
@@ -143,7 +142,7 @@ def _hosted(name: str) -> tuple[str, tuple[str, ...]]:
     return (service.judge, service.keys) if service else OWN_MODELS.get(name, ("", ()))
 
 
-def _made(role: AutoRole, spec: str, prices: "Prices | None") -> object | None:
+def _backend(role: AutoRole, spec: str, prices: "Prices | None") -> object | None:
     """The backend of a spec; None if an extra for it is not installed."""
     make: dict[AutoRole, Callable[..., Any]] = {
         "judge": registry.make_judge,

@@ -55,7 +55,7 @@ class LocalServer:
 async def local_servers(timeout_s: float = PROBE_S) -> list[LocalServer]:
     """Ask all local servers at once; one that does not answer in time does not answer."""
     services = [one for one in all_services() if not one.key_required]
-    return list(await asyncio.gather(*(_asked(service, timeout_s) for service in services)))
+    return list(await asyncio.gather(*(_probe(service, timeout_s) for service in services)))
 
 
 def local_servers_now(timeout_s: float = PROBE_S) -> list[LocalServer]:
@@ -71,7 +71,7 @@ def local_servers_now(timeout_s: float = PROBE_S) -> list[LocalServer]:
     return servers
 
 
-async def _asked(service: Service, timeout_s: float) -> LocalServer:
+async def _probe(service: Service, timeout_s: float) -> LocalServer:
     from imagerag.tools.credentials import check_encrypted, key_to
     from imagerag.tools.http_client import http_client
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import Any
 
 from imagerag.agent.errors import RefusalError
 from imagerag.tools.reasoning_tags import answer_in, is_json
@@ -29,6 +30,11 @@ def clean(text: str) -> str:
     answer = _TURN_ENDS.sub("", answer_in(valid).strip())
     wrapped = _WRAPPED.findall(answer)
     return _WRAPPING.sub("", wrapped[0][1] if len(wrapped) == 1 else answer).strip()
+
+
+def text_of_field(value: Any) -> Any:
+    """A text field of a model's JSON, cleaned: null is empty; what is no text is left for validation to refuse."""
+    return "" if value is None else clean(value) if isinstance(value, str) else value
 
 
 def silence(text: str) -> str:

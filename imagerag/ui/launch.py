@@ -23,7 +23,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     from imagerag.assistants.tool_result import RunLimits
     from imagerag.files.access_policy import InputPolicy
     from imagerag.http_server.access import HttpOptions
-    from imagerag.http_server.listening import address_of, bound, listener
+    from imagerag.http_server.listening import address_of, bind, listener
     from imagerag.http_server.token_variables import UI_TOKEN
     from imagerag.ui.app import make_app
     from imagerag.ui.state import UiState, kept_secret
@@ -43,7 +43,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         language=options["language"],
         secret=kept_secret(rag.dependencies.home),
     )
-    listening = bound(http)
+    listening = bind(http)
     address = address_of(listening)
     asks = "a token" if token else "no token, this machine only"
     print(f"imagerag: the page is at {address} ({asks}); Ctrl-C stops it", file=sys.stderr, flush=True)

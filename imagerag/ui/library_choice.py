@@ -28,11 +28,6 @@ class LibraryChoice:
     accept_rate: float | None = None
     error: str = ""
 
-    @property
-    def is_built_in(self) -> bool:
-        """Whether it is the sketch world's catalogue, which nobody can add to."""
-        return self.name == BUILT_IN_LIBRARY
-
 
 async def library_choices(rag: ImageRAG) -> list[LibraryChoice]:
     """All libraries, by name; one that cannot be read does not hide the others."""

@@ -62,7 +62,7 @@ class RunTask(Followed):
         """Whether it was refused before it was on the list."""
         return bool(self.error) and self.changes == 1
 
-    async def begun(self, *, within_s: float | None = None) -> None:
+    async def wait_until_listed(self, *, within_s: float | None = None) -> None:
         """Wait until the run is on the list, or has failed to begin; a model that is loaded first takes a while.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from imagerag.cli.index import report_lines
+from imagerag.cli.index_report import report_lines
 from imagerag.cli.skipped_files import SHOWN, example_lines, skipped_lines
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.formatting.interface_terms import as_commands

@@ -27,11 +27,12 @@ from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.suites.sketch_libraries import build_library
-from imagerag.evals.synthetic_images import SyntheticImage
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.library import Library
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.registry import make_embedder
-from imagerag.tools.sketch.world import Scene
+from imagerag.tools.sketch.world import Scene, Thing, random_scene
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from tests.conftest import made_once
 from tests.reports.conftest import browser as browser
@@ -182,3 +183,12 @@ def imagerag(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
         return int(ended.value.code or 0), told.out, told.err
 
     return run
+
+
+@pytest.fixture
+async def three_things(tmp_path: Path) -> Library:
+    """A library of three sketched things, each on an image of its own."""
+    made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
+    things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
+    await fill(made, [SyntheticImage.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
+    return made

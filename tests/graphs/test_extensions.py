@@ -10,21 +10,16 @@ from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.client.client import ImageRAG
 from imagerag.graphs.extensions import Extension
 from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.history import steps
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 
 SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 
 
-async def last(events):
-    async for event in events:
-        kept = event
-    return kept.record
-
-
 async def ran(stage, *judgements, **config):
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"config": RunConfig(**config)})))
+    return await last_record(stage.runner.start("a heart", SETUP.model_copy(update={"config": RunConfig(**config)})))
 
 
 def after(node, step, name="own"):

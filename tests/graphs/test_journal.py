@@ -8,17 +8,14 @@ from hypothesis import strategies as st
 
 from imagerag.agent.calls.journal import CallRequest
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.agent.types import Outcome
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-
-
 async def run(stage: Any, prompt: str, **config: Any) -> Any:
-    return [event async for event in stage.runner.start(prompt, setup(**config))][-1].record
+    return [event async for event in stage.runner.start(prompt, scripted_spec(**config))][-1].record
 
 
 def counts(stage: Any) -> tuple[int, int]:

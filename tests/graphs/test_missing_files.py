@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BlobError
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.agent.types import Outcome
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
 GONE = "/pictures/heart.png is gone since it was indexed. Type: `rag.libraries.index('/pictures', library='scripted')`"
@@ -32,12 +33,8 @@ def stocked(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return stage
 
 
-def spec(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-
-
 async def run(stage: Any, **config: Any) -> Any:
-    return [event async for event in stage.runner.start("a heart", spec(**config))][-1].record
+    return [event async for event in stage.runner.start("a heart", scripted_spec(**config))][-1].record
 
 
 def found(record: Any) -> list[str | None]:
@@ -75,6 +72,6 @@ async def test_what_was_sent_is_kept_by_the_run(stocked: Any) -> None:
 
 async def test_what_is_missing_is_not_offered(stocked: Any) -> None:
     stocked.missing = {stocked.hits[1].sha256}
-    events = [event async for event in stocked.runner.start("a heart", spec(select=True))]
+    events = [event async for event in stocked.runner.start("a heart", scripted_spec(select=True))]
     offered = [one for search in events[-1].record.searches for one in search.candidates]
     assert [one.decision for one in offered] == ["offered", "missing_file", "offered"]

@@ -7,10 +7,10 @@ another one come to their end, and memory is bounded, that of the processes that
 import asyncio
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from mcp import Client
 from imagerag.http_server.connection_limits import raise_file_limit
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
+from tests.conftest import copied
 from tests.mcp.conftest import IMPATIENT, handed_in, refused
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -36,8 +37,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "tiles.avif": bombs.avif_of_tiles,
 }
 
-ANSWERED_S = 5.0
-"""How long the client may wait for an answer meanwhile."""
+ANSWERED_S, ANSWERED_TIMES = 5.0, 50
+"""How long the client may wait for an answer meanwhile: as long, or as many times as long as it waits when nobody else
+asks anything, whichever is more."""
 
 SERVER_MB = 400
 """What the server itself may grow by: it holds the eight files, and copies on their way to the other processes."""
@@ -117,9 +119,9 @@ async def watched(pid: int) -> AsyncIterator[Memory]:
         task.cancel()
 
 
-async def answered(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+async def answered(client: Client, within_s: float, tool: str, **arguments: Any) -> dict[str, Any]:
     """What a tool says within the time."""
-    async with asyncio.timeout(ANSWERED_S):
+    async with asyncio.timeout(within_s):
         found = await client.call_tool(tool, arguments)
     assert not found.is_error, found.content
     return dict(found.structured_content or {})
@@ -135,12 +137,15 @@ async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: 
     (pictures / "good.png").write_bytes(tiny_png("good"))
     for name, made in BOMBS.items():
         (pictures / name).write_bytes(made())
-    home = Path(shutil.copytree(sketch_home, tmp_path / "home"))
+    home = copied(sketch_home, tmp_path / "home")
     with serving(home, pictures, tmp_path) as (child, url), ExitStack() as idle:
         place = ("127.0.0.1", int(url.rpartition(":")[2].partition("/")[0]))
         async with Client(url, mode="legacy") as honest, Client(url, mode="legacy") as hostile:
             loaded = await honest.call_tool("generate_image", {"prompt": "a red solid circle"})
             assert (loaded.structured_content or {})["outcome"] == "aligned"
+            begun = time.monotonic()
+            await answered(honest, 60, "search_references", query="a red circle")
+            within_s = max(ANSWERED_S, ANSWERED_TIMES * (time.monotonic() - begun))
             async with watched(child.pid) as memory:
                 before = memory.own
                 for _ in range(550):
@@ -148,15 +153,15 @@ async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: 
                 over = asyncio.Event()
                 bad = [asyncio.ensure_future(handed_in(hostile, name, until=over)) for name in BOMBS]
                 started = [
-                    await answered(honest, "start_image", prompt=f"a {colour} solid circle", keep=True)
+                    await answered(honest, within_s, "start_image", prompt=f"a {colour} solid circle", keep=True)
                     for colour in ("red", "blue")
                 ]
                 for _ in range(550):
                     idle.enter_context(socket.create_connection(place, 10))
-                async with asyncio.timeout(ANSWERED_S), Client(url, mode="legacy") as newcomer:
+                async with asyncio.timeout(within_s), Client(url, mode="legacy") as newcomer:
                     assert (await newcomer.list_tools()).tools
-                assert (await answered(honest, "search_references", query="a red circle"))["hits"]
-                assert (await answered(honest, "search_references", image="good.png"))["hits"]
+                assert (await answered(honest, within_s, "search_references", query="a red circle"))["hits"]
+                assert (await answered(honest, within_s, "search_references", image="good.png"))["hits"]
                 assert not any(task.done() for task in bad), "the bombs were under way meanwhile"
                 over.set()
                 for one in started:

@@ -15,8 +15,8 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.types import RunConfig, RunSpec
 from tests.graphs.conftest import Stage, make_stage
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
 HOSTILE = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)> &amp; \u202eevil"
@@ -36,13 +36,9 @@ RUNS = (
 """The runs of the home, named by how they ended or where they stand."""
 
 
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-
-
 async def begin(stage: Stage, name: str, *, prompt: str = "a heart on a hill", until: str = "", **config: Any) -> None:
     """Run to the end, or leave when the node `until` has finished."""
-    events = stage.runner.start(prompt, setup(**config), run_id=name)
+    events = stage.runner.start(prompt, scripted_spec(**config), run_id=name)
     async for event in events:
         if until and event.node == until:
             break

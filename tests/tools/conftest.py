@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from imagerag.agent.ports import ImagePart
+from imagerag.tools.testing.mock_openai import tiny_png
+
 CONFIG = {
     "model_cfg": {
         "embed_dim": 16,
@@ -41,3 +44,12 @@ def build_model() -> Callable[..., Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An open_clip folder with a tiny ViT of random weights, 32 pixels, 16 dimensions, 20 tokens."""
     return write_model(tmp_path_factory.mktemp("tiny-clip"))
+
+
+@pytest.fixture
+def references() -> list[ImagePart]:
+    """The user's own subject, and an image from the library."""
+    return [
+        ImagePart(data=tiny_png("subject"), media_type="image/png", role="subject", concept="my cat"),
+        ImagePart(data=tiny_png("reference"), media_type="image/png", caption="a blue star"),
+    ]

@@ -205,7 +205,7 @@ class _DamagedError(Exception):
 def _decoded(
     data: bytes, form: ImageFormat, side: int | None, sized: Callable[[int], None], *, intact: bool
 ) -> Decoded:
-    file = _opened(data, form)
+    file = _read_header(data, form)
     width, height = file.size
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width} x {height} pixels: {_too_large()}")
@@ -228,7 +228,7 @@ def _decoded(
     return Decoded(image, form.media_type, width, height, animated, exif, plain, oriented)
 
 
-def _opened(data: bytes, form: ImageFormat) -> "ImageFile":
+def _read_header(data: bytes, form: ImageFormat) -> "ImageFile":
     """The file's header, read by the decoder of its format.
 
     Not `Image.open`: its guard against decompression bombs is one number for the whole process, and ours is another.

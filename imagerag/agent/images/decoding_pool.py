@@ -157,7 +157,7 @@ class _Process:
             try:
                 return self._answer(data, side)
             except (OSError, EOFError, ValueError, struct.error):
-                ended = self._ended()
+                ended = self._kill()
             finally:
                 late.cancel()
         if ending.cancelled:
@@ -174,7 +174,7 @@ class _Process:
         head_size, pixels_size = struct.unpack(">QQ", _read(answering, 16))
         return DecodedFile(json.loads(_read(answering, head_size)), _read(answering, pixels_size))
 
-    def _ended(self) -> str:
+    def _kill(self) -> str:
         self._process.kill()
         code = self._process.wait()
         if code == -24:  # SIGXCPU

@@ -36,12 +36,6 @@ def regions(image: Image.Image) -> list[Box]:
     return [_scaled(box, scale, image.size) for box in boxes]
 
 
-def cut_subject(image: Image.Image) -> Image.Image | None:
-    """The largest subject as RGBA, cropped to its box; None when nothing can be cut out."""
-    cut = cut_subjects(image)
-    return cut[0] if cut else None
-
-
 def cut_subjects(image: Image.Image) -> list[Image.Image]:
     """All subjects as RGBA, cropped to their boxes, the largest first. Alpha is 0 or 255."""
     from PIL import Image

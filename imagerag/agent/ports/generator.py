@@ -81,7 +81,7 @@ class ReferenceTemplate:
     edit_item: str = ""
     joiner: str = ", "
 
-    def for_images(self, images: "Sequence[_Sent]") -> str:
+    def for_images(self, images: "Sequence[_ReferenceAttributes]") -> str:
         """Choose the template by the roles of the images: an edit before a subject before references."""
         edits = bool(images) and images[0].role == "edit"
         if images and images[0].mask is not None and self.masked:
@@ -106,7 +106,7 @@ EDIT: Final = "Edit the first of these images ({items}), change only what is ask
 """The wording of an edit, for a template without one of its own."""
 
 
-class _Sent(Protocol):
+class _ReferenceAttributes(Protocol):
     """The attributes of an image that a template depends on."""
 
     @property

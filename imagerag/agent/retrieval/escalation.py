@@ -1,6 +1,7 @@
 """Asking again where what was named found nothing: what was searched in vain, and whether another ask can help.
 
-A round asks at the temperatures of `schedule.py`. What the verdict itself names counts as the first of these asks.
+A round asks at the temperatures of `extraction_schedule.py`. What the verdict itself names counts as the first of these
+asks.
 """
 
 from collections.abc import Iterable, Sequence

@@ -38,7 +38,7 @@ class SearchBatcher:
         if len(waiting) == 1:
             task = loop.create_task(self._search_together(together))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._ended, together, waiting))
+            task.add_done_callback(partial(self._end_waiting, together, waiting))
         return await answer
 
     async def _search_together(self, together: _Together) -> None:
@@ -49,11 +49,11 @@ class SearchBatcher:
         del self._waiting[together]
         _, k, allowed = together
         pending = [(text, answer) for text, answer in waiting if not answer.cancelled()]
-        for (_, answer), result in zip(pending, await self._found(pending, k, allowed), strict=True):
+        for (_, answer), result in zip(pending, await self._hits(pending, k, allowed), strict=True):
             if not answer.done():
                 _settle(answer, result)
 
-    def _ended(self, together: _Together, waiting: _Waiting, task: "asyncio.Task[None]") -> None:
+    def _end_waiting(self, together: _Together, waiting: _Waiting, task: "asyncio.Task[None]") -> None:
         """See that nobody waits for a search that was cancelled; one that never began, too."""
         self._tasks.discard(task)
         if self._waiting.get(together) is waiting:
@@ -61,7 +61,7 @@ class SearchBatcher:
         for _, answer in waiting:
             answer.cancel()  # does nothing to those that are answered
 
-    async def _found(self, pending: _Waiting, k: int, filter: Filter) -> Sequence[Any]:
+    async def _hits(self, pending: _Waiting, k: int, filter: Filter) -> Sequence[Any]:
         """Of each text its hits, or the exception that the search for it ended with."""
         try:
             results = await search_batch(self.library, [text for text, _ in pending], k=k, filter=filter)

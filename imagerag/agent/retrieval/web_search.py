@@ -68,7 +68,7 @@ class WebSearcher:
             new = _candidates(more, search, self.config)
             candidates, all_hits = [*candidates, *new], [*all_hits, *more]
             summary = _summary(library, search, answer)
-            search = search.noted(_told(summary, new)).model_copy(update={"web": (*search.web, summary)})
+            search = search.noted(_search_line(summary, new)).model_copy(update={"web": (*search.web, summary)})
         return search.model_copy(update={"candidates": tuple(candidates)}), all_hits
 
     async def _answer(self, library: WebLibrary, search: Search, max_bytes: int) -> WebImages:
@@ -146,7 +146,7 @@ def _summary(library: WebLibrary, search: Search, answer: WebImages) -> WebSearc
     )
 
 
-def _told(search: WebSearch, candidates: Sequence[Candidate]) -> str:
+def _search_line(search: WebSearch, candidates: Sequence[Candidate]) -> str:
     """What became of a search of the web, in a line."""
     if search.error:
         return f"{search.library} found nothing: {search.error}"

@@ -14,10 +14,9 @@ from imagerag.cli.library import check, duplicates, images, migration, snapshots
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.check import last_check_lines
 from imagerag.cli.library.fusion_lines import fusion_lines
-from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, list_rates, rejected
+from imagerag.cli.library.metadata_lines import library_metadata_lines, threshold_lines
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import (
-    accent,
     bold,
     columns,
     count,
@@ -31,6 +30,7 @@ from imagerag.cli.terminal.output import (
     table,
 )  # fmt: skip
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
 
@@ -50,7 +50,7 @@ def library_command() -> None:
 def list_command(globals_: Globals, /, as_json: bool) -> int:
     """List the libraries."""
     rag = ImageRAG(home=globals_.home)
-    library_metadata = asyncio.run(_described_all(rag))
+    library_metadata = run_sync(_described_all(rag))
     if as_json:
         from imagerag.schemas.libraries import LibrariesDocument
 
@@ -72,7 +72,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Show the size, encoder and threshold of a library."""
     rag = ImageRAG(home=globals_.home)
 
-    number, library_metadata = asyncio.run(_described(rag, name))
+    number, library_metadata = run_sync(_described(rag, name))
     other, counts = _other_encoder(rag, name), _counts(rag, name)
     last_check = rag.libraries.last_check_sync(name)
     if as_json:
@@ -117,7 +117,7 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         opened = await rag.libraries.open(name)
         return await opened.calibrate(), opened.metadata
 
-    threshold, metadata = asyncio.run(measure())
+    threshold, metadata = run_sync(measure())
     of_captions, fusion = metadata.caption_threshold, metadata.fusion
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
@@ -251,50 +251,6 @@ def _row(
     describer = f", described by {short(library_metadata.describer.spec, 60)}" if library_metadata.describer else ""
     spec = dim(short(library_metadata.spec, 60) + describer + tagged)
     return [bold(short(name, 40)), count(number or 0, "image"), threshold, spec]
-
-
-def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> list[str]:
-    """The encoder and the threshold of a library."""
-    rows = [
-        [dim("encoder"), accent(library_metadata.spec)],
-        [dim("model"), f"{library_metadata.model}, {library_metadata.dimension} dimensions"],
-        [dim("weights"), short(library_metadata.weights, 40)],
-        [dim("preprocess"), short(library_metadata.preprocess, 80)],
-        [dim("created"), f"{library_metadata.created:%Y-%m-%d %H:%M} UTC"],
-    ]
-    if library_metadata.threshold:
-        rows += _threshold_rows(library_metadata.threshold)
-    else:
-        rows.append([dim("threshold"), "not calibrated: it is empty"])
-    return [*table(rows), *entry("images", _between(library_metadata, name))]
-
-
-def _between(library_metadata: "LibraryMetadata", name: str) -> str:
-    """The threshold between two images as text."""
-    threshold = library_metadata.image_threshold
-    if threshold is None:
-        return f"between images: not measured yet: imagerag library calibrate {name}"
-    if threshold.cosine is not None:
-        rates = between_images(threshold.accept_rate, threshold.reject_rate)
-        anew = f": imagerag library calibrate {name}" if rates == NOT_MEASURED else ""
-        return f"between images: cosine {cosine(threshold.cosine)} and more is the same thing; {rates}{anew}"
-    return (
-        f"between images: not measured, it has too few of them ({threshold.images:,}), or its encoder cannot tell them "
-        f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
-    )
-
-
-def threshold_lines(threshold: "Threshold") -> list[str]:
-    """The threshold as a cosine and as a percentile, with the data of its calibration."""
-    return table(_threshold_rows(threshold))
-
-
-def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
-    rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
-    rows += [[dim("accepted"), accepted(threshold)], [dim("rejected"), rejected(threshold)]]
-    captions = f"{threshold.n_own} own, {threshold.n_near} hard negative, {threshold.n_unrelated} unrelated captions"
-    rows.append([dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"])
-    return [*rows, *([[dim("lists"), list_rates(threshold.things)]] if threshold.things else [])]
 
 
 for module in (images, check, duplicates, migration, snapshots, unmatched, upkeep):

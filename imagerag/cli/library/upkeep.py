@@ -1,9 +1,7 @@
 """`imagerag library stats`, `export`, `verify`, `optimize` and `rename`: whole libraries."""
 
-import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -14,24 +12,22 @@ from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.library.check import last_check_lines
 from imagerag.cli.library.previews import missing_lines
-from imagerag.cli.library.threshold_rates import NOT_MEASURED, between_images
+from imagerag.cli.library.statistics_lines import disk_text, statistics_lines
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
-from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import bold, count, say, say_all, say_json, short, table
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import as_commands
-from imagerag.formatting.numbers import cosine, percent, size_of_bytes
+from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
-    from imagerag.store.library.maintenance.library_disk_usage import DiskUse
-    from imagerag.store.library.maintenance.statistics import LibraryStatistics
     from imagerag.store.library.maintenance.verification import LibraryProblem, Verification
 
-LISTED: Final = 5
 PROBLEMS: Final = 20
-"""Values of a list, and problems, that are shown; `--json` has all."""
+"""Problems that are shown; `--json` has all."""
 
 
 @click.command("stats")
@@ -91,7 +87,7 @@ def export_command(
         raise UsageError("--bytes is for Parquet: a folder has the images in any case")
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
-        result = asyncio.run(
+        result = run_sync(
             rag.libraries.export(
                 out,
                 format=kind,
@@ -136,7 +132,7 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew, and
     deletes bad vectors of captions and regions, which the next index makes. Exit code 1: problems are left.
     """
-    result = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
+    result = run_sync(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
     if as_json:
         from imagerag.schemas.libraries import VerificationDocument
         from imagerag.store.library.maintenance.image_selection import LISTED
@@ -158,7 +154,7 @@ def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
     Indexing and removing do this themselves; it serves after processes that were stopped.
     """
-    before, after = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.optimize())
+    before, after = run_sync(ImageRAG(home=globals_.home, library=name).libraries.optimize())
     if as_json:
         from imagerag.schemas.libraries import LibraryOptimized
 
@@ -178,7 +174,7 @@ def rename_command(globals_: Globals, /, name: str, new: str, as_json: bool) -> 
 
     Runs and settings that name the old one find it until a new library takes that name.
     """
-    asyncio.run(ImageRAG(home=globals_.home).libraries.rename(name, new))
+    run_sync(ImageRAG(home=globals_.home).libraries.rename(name, new))
     if as_json:
         from imagerag.schemas.libraries import LibraryRenamed
 
@@ -189,92 +185,6 @@ def rename_command(globals_: Globals, /, name: str, new: str, as_json: bool) -> 
 
 
 COMMANDS: Final = (stats_command, export_command, verify_command, optimize_command, rename_command)
-
-
-def disk_text(disk: "DiskUse") -> str:
-    """Disk use by kind, in one line."""
-    return ", ".join(f"{kind} {size_of_bytes(number)}" for kind, number in disk if number)
-
-
-def statistics_lines(stats: "LibraryStatistics") -> list[str]:
-    """The statistics of a library as text."""
-    rows = [
-        ["texts", f"{stats.captions:,} captions, {stats.titles:,} titles, {stats.tagged:,} with tags"],
-        [
-            "caption vectors",
-            f"{stats.caption_vectors:,} with {stats.caption_embedder}" if stats.caption_embedder else "",
-        ],
-        ["regions", f"{stats.regions:,} of {count(stats.region_images, 'image')}" if stats.region_images else ""],
-        ["ocr", f"{count(stats.ocr_read, 'image')} read, {stats.ocr_words:,} with words" if stats.ocr_read else ""],
-        ["described", _described(stats)],
-        ["files", f"{stats.linked:,} linked, {stats.copied:,} copied, {stats.several_files:,} with several files"],
-        ["disk", f"{size_of_bytes(stats.disk.total)}: {disk_text(stats.disk)}"],
-        ["", f"the files themselves: {size_of_bytes(stats.file_bytes)}" if stats.file_bytes else ""],
-        ["formats", common(stats.formats)],
-        ["sizes", _sizes(stats)],
-        ["taken", _dates(stats)],
-        ["licences", common(stats.licences)],
-        ["cameras", common(stats.cameras)],
-        ["similar", _similar(stats)],
-        *_caption_rows(stats),
-    ]
-    return table([[dim(head), text] for head, text in rows if text], fold=1)
-
-
-def _described(stats: "LibraryStatistics") -> str:
-    low = f", {stats.low_confidence:,} with low confidence" if stats.low_confidence else ""
-    return f"{count(stats.described, 'image')} by a model{low}" if stats.described else ""
-
-
-def common(counts: Mapping[str, int]) -> str:
-    """The most common values with their counts; empty where none is known."""
-    if not any(counts):
-        return ""
-    parts = [f"{clean(short(value, 40)) or 'unknown'} {number:,}" for value, number in list(counts.items())[:LISTED]]
-    rest = len(counts) - LISTED
-    return ", ".join(parts) + (f", and {rest:,} others" if rest > 0 else "")
-
-
-def _sizes(stats: "LibraryStatistics") -> str:
-    if stats.megapixels is None:
-        return ""
-    least, middle, most = map(_megapixels, stats.megapixels)
-    return f"{least} to {most} megapixels, half of them above {middle}"
-
-
-def _megapixels(number: float) -> str:
-    """Megapixels with two digits, never in exponent notation."""
-    return f"{float(f'{number:.2g}'):g}" if number >= 0.01 else "0.01"
-
-
-def _dates(stats: "LibraryStatistics") -> str:
-    if stats.first_taken is None or stats.last_taken is None:
-        return ""
-    unknown = stats.years.get("", 0)
-    return f"{stats.first_taken:%Y-%m-%d} to {stats.last_taken:%Y-%m-%d}" + (
-        f", {unknown:,} unknown" if unknown else ""
-    )
-
-
-def _similar(stats: "LibraryStatistics") -> str:
-    near = stats.near_duplicates
-    if near is None:
-        return "no threshold between images is known"
-    same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
-    about = "" if near.exact else "about "
-    rates = between_images(near.accept_rate, near.reject_rate)
-    return f"{about}{near.images:,} of {near.measured:,} {same}; {rates}"
-
-
-def _caption_rows(stats: "LibraryStatistics") -> list[list[str]]:
-    near = stats.caption_similarity
-    if near is None:
-        return []
-    reached = f"reach the threshold {cosine(near.threshold)} with their own image"
-    others = NOT_MEASURED if near.reject_rate is None else f"rejects {percent(near.reject_rate)} of others"
-    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}; {others}"
-    worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
-    return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
 
 
 def verification_lines(name: str, result: "Verification", *, repair: bool) -> list[str]:

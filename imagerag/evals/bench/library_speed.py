@@ -107,7 +107,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs
 
     vectors = np.concatenate([part for _, part in world.batches()])
     repeats = max(repeats, 3)
-    queries = _Asked(world.embedder, ASKED + 2 * PER_TURN * repeats)
+    queries = _FreshCaptions(world.embedder, ASKED + 2 * PER_TURN * repeats)
     work: dict[str, Work] = {
         BASE: queries.vector(lambda vector: _best(vectors @ vector)),
         "search": lambda: opened.search(queries.text(), k=K),
@@ -143,7 +143,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs
     return [*rows, *others.rows]
 
 
-class _Asked:
+class _FreshCaptions:
     """New captions, none of them twice. They are encoded beforehand, as any encoder takes longer than a search."""
 
     def __init__(self, embedder: SyntheticEmbedder, count: int) -> None:

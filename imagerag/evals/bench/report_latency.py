@@ -80,11 +80,11 @@ async def reports(repeats: int) -> list[TimingRow]:
         out = Path(folder) / "report.html"
         timings = [await asyncio.to_thread(_json_of, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
         report = _command(folder, "report", RUN, "--out", str(out))
-        started = [await asyncio.to_thread(_spent, report) for _ in range(repeats)]
+        started = [await asyncio.to_thread(_cpu_seconds, report) for _ in range(repeats)]
         await asyncio.to_thread(_fill, home.run_list)
         runs = [await _time_listing(home) for _ in range(repeats)]
         listing = _command(folder, "runs", "-n", str(LISTED))
-        listed = [await asyncio.to_thread(_spent, listing) for _ in range(repeats)]
+        listed = [await asyncio.to_thread(_cpu_seconds, listing) for _ in range(repeats)]
     size = f"{timings[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
     return [
         row("report", f"report of {ATTEMPTS} attempts", [each["s"] for each in timings], note=f"processor; {size}"),
@@ -122,7 +122,7 @@ def _command(home: str, *arguments: str) -> Sequence[str]:
     return [sys.executable, "-c", COMMAND, "--home", home, *arguments]
 
 
-def _spent(command: Sequence[str]) -> float:
+def _cpu_seconds(command: Sequence[str]) -> float:
     """Processor seconds of a process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _run(command)

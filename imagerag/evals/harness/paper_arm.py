@@ -85,7 +85,7 @@ class _Published:
         if verdict.aligned:
             return RunResult(outcome=Outcome.ALIGNED, reason="the judge says that the first image matches the prompt")
         self.node = "extract_concepts"
-        concepts = (await self._missing(image, subjects, verdict))[: max(1, self._room)]
+        concepts = (await self._missing(image, subjects, verdict))[: max(1, self._reference_limit)]
         self.concepts = concept_tracker.update_missing([], concepts, 0)
         self.node = "write_captions"
         queries = await self._queries(image, subjects, verdict, concepts)
@@ -106,7 +106,7 @@ class _Published:
         return self.parts.judge
 
     @property
-    def _room(self) -> int:
+    def _reference_limit(self) -> int:
         limit = self.config.reference_limit(self.parts.generator.max_references)
         return max(0, limit - len(self.job.subjects))
 
@@ -181,7 +181,7 @@ class _Published:
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
         """Search the nearest images for each caption, and choose the references."""
         library, config = self.parts.library, self.config
-        if library is None or not self._room:
+        if library is None or not self._reference_limit:
             return []
         conditions = Filter.of_run(config)
         searches = []
@@ -196,7 +196,7 @@ class _Published:
                 second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.model_caller())
                 search = await with_retries(partial(second.ranked, search, hits, place=place))
             searches.append(search)
-        rooms = ReferenceLimits(room=self._room, each=config.references_per_concept)
+        rooms = ReferenceLimits(room=self._reference_limit, each=config.references_per_concept)
         self.searches, references = select_candidates(searches, [], rooms=rooms, by_hand=False)
         return references
 

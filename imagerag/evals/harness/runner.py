@@ -149,7 +149,7 @@ class EvalRunner:
 
     async def _work(self, waiting: Iterator[Case]) -> None:
         for case in waiting:
-            if self._spent():
+            if self._limit_reached():
                 return
             results, times = await self.case(case)
             self.report.seconds += sum(entry["elapsed_s"] for entry in times)
@@ -199,7 +199,7 @@ class EvalRunner:
                 self.report.assumed_usd += sign * usd
             self.report.cost_usd += sign * (usd or 0.0)
 
-    def _spent(self) -> bool:
+    def _limit_reached(self) -> bool:
         """Whether no further case may begin; stores the reason in the report."""
         if self.max_calls is not None and self.report.calls >= self.max_calls:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
@@ -234,7 +234,7 @@ class EvalRunner:
 
     def spent(self) -> str:
         """The reason why the budget is spent; empty while it is not."""
-        return self.report.stopped if self._spent() else ""
+        return self.report.stopped if self._limit_reached() else ""
 
     def add_graded(self, results: Sequence[Result]) -> str:
         """Add the grading calls for these results; returns the reason why the budget is spent, or an empty string."""

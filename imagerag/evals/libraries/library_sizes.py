@@ -15,7 +15,6 @@ from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.formatting.numbers import counted
 
-SIZES: Final = "1k,10k,100k,all"
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)")
 _TIMES: Final = {"": 1, "k": 1000, "m": 1_000_000}
 

@@ -7,7 +7,7 @@ from imagerag.evals.result_record import Score
 
 
 class CostScore:
-    """`work`: `calls`, `cost_usd`, `searches`, `redrawn`, `kept_initial`, `judge_agrees` (the loop's own judge)."""
+    """`work`: `calls`, `cost_usd`, `searches`, `redrawn`, `kept_initial`, `loop_aligned` (by the loop's own judge)."""
 
     spec = "work"
     needs_image = False

@@ -73,7 +73,7 @@ class Plot:
             figure = Figure(figsize=(5.8, 3.6), layout="constrained")
             self._draw(figure.add_subplot())
             figure.savefig(out, format="svg", transparent=True, metadata=few)
-        return self._finished(out.getvalue())
+        return self._bare_svg(out.getvalue())
 
     def _draw(self, axes: "Axes") -> None:
         axes.set_title(self.title, loc="left", fontsize=11, fontweight="bold")
@@ -109,7 +109,7 @@ class Plot:
     def _sorted(self) -> dict[str, list[Point]]:
         return {name: sorted(points, key=lambda p: p.x) for name, points in self.series.items()}
 
-    def _finished(self, text: str) -> str:
+    def _bare_svg(self, text: str) -> str:
         """The bare SVG element, with a name, labels of its points, and the page's colour instead of a fixed one."""
         for prefix, space in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
             ElementTree.register_namespace(prefix, space)

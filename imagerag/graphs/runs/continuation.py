@@ -86,7 +86,8 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
         own = {"config": config, "deadline_s": deadline_s, "library": steering.library or setup.library}
         return RunSpec(**{**setup.model_dump(), **own})
     except ValidationError as error:
-        raise UsageError(invalid(error, most=1, inside="config")) from error
+        problem = invalid(error, most=1, inside="config")
+        raise UsageError(problem.replace("max_rounds: ", "more_rounds: ", 1)) from error
 
 
 async def continuation(
@@ -113,7 +114,7 @@ async def continuation(
     """
     prompt = record.prompt if steering.prompt is None else steering.prompt
     new = validate_feedback(steering.feedback_lines)
-    excluded, pinned, references = await _named(record, steering, library)
+    excluded, pinned, references = await _image_choices(record, steering, library)
     sent_count = len(subjects) + len(pinned) + len(references)
     if sent_count > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
@@ -204,7 +205,7 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
     return next(iter(best_attempts(fit)), None)
 
 
-async def _named(
+async def _image_choices(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """Images never to be used, those that go with every drawing, and those to draw with next."""

@@ -5,7 +5,7 @@ ran side by side share a superstep and are listed one after the other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, cast
 
@@ -13,7 +13,7 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.state import RunInput
-from imagerag.agent.types import ModelCall, Outcome, RunResult, RunSpec, cost_of_calls
+from imagerag.agent.types import ModelCall, Outcome, cost_of_calls
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 
@@ -104,43 +104,6 @@ def steps_of(history: Sequence[StateSnapshot]) -> list[Step]:
         for task in tasks:
             steps.append(_step(len(steps), snapshot, task, after, alone=len(tasks) == 1))
     return steps
-
-
-def canonical(steps: Sequence[Step]) -> list[Step]:
-    """The same steps without what names and dates them or says who paid: a replay that changed nothing has the same."""
-    comparable = [(step, _distinguishable(step.changes)) for step in steps]
-    comparable = [(step, changes) for step, changes in comparable if step.node != "update" or changes]
-    places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in comparable))}
-    return [
-        replace(
-            step,
-            index=index,
-            superstep=places[step.superstep],
-            before=None,
-            after=None,
-            at=None,
-            elapsed_s=0.0,
-            changes=changes,
-            calls=tuple(call.canonical() for call in step.calls if call.completed),
-        )
-        for index, (step, changes) in enumerate(comparable)
-    ]
-
-
-def _distinguishable(changes: Mapping[str, Change]) -> dict[str, Change]:
-    """Changes of what the run was asked and did; not of its date, of where it comes from, or of who pays."""
-    plain = {
-        name: Change(*(_undated(value) for value in (change.before, change.after)))
-        for name, change in changes.items()
-        if name not in ("started_at", "parent_run")
-    }
-    return {name: change for name, change in plain.items() if change.before != change.after}
-
-
-def _undated(value: Any) -> Any:
-    if isinstance(value, RunSpec):
-        return value.canonical()
-    return value.model_copy(update={"at": None}) if isinstance(value, RunResult) else value
 
 
 def _chain(history: Sequence[StateSnapshot]) -> list[StateSnapshot]:

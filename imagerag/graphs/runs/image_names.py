@@ -42,7 +42,9 @@ def id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
         if numbered and 1 <= int(text) <= len(record.references):
             return _reference(int(text), record).image.sha256
         raise UsageError(f"{name!r} is no reference of run {record.run_id}: it lists {len(record.references)}")
-    matches = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
+    matches = (
+        sorted({sha for sha in _library_images(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
+    )
     if len(matches) == 1:
         return matches[0]
     if len(text) == 64 and not set(text) - set("0123456789abcdef"):
@@ -61,7 +63,7 @@ def _reference(number: int, record: RunRecord) -> UsedReference:
     raise UsageError(f"{number} of run {record.run_id} is {own}, which always goes with the prompt; {others}")
 
 
-def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
+def _library_images(record: RunRecord) -> dict[str, UsedReference | None]:
     """Every library image the run came across; as a reference, where it was sent as one."""
     candidates: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
     references = [reference for attempt in record.attempts for reference in attempt.references]
@@ -72,7 +74,7 @@ def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
 
 async def references_of(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> list[UsedReference]:
     """Images as references, in their order: as they were sent before, else for what of the prompt they fit best."""
-    seen_references = _seen(record)
+    seen_references = _library_images(record)
     unsent = [sha for sha in ids if not seen_references.get(sha)]
     fetched = _of_web(unsent, record)
     if unsent := [sha for sha in unsent if sha not in fetched]:

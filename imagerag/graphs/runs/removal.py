@@ -7,9 +7,8 @@ afterwards, the next removal goes on from that note; nothing in between shows ha
 import asyncio
 import re
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,19 +16,22 @@ from typing import Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError, RunStateError
-from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.types import Document, Outcome
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.run_sizes import RunSizes, measure, result_files
 from imagerag.graphs.runs.run_snapshot import read_snapshot
-from imagerag.store.blob_references import RunFootprint, footprints
+from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
-from imagerag.store.file_lock import is_locked, run_lock
+from imagerag.store.file_lock import is_locked, run_lock, under_way
 from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
 
 _LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
+
+AT_ONCE: Final = 16
+"""Runs that are removed side by side: their writes share commits."""
 
 GRACE_S: Final = 24 * 3600.0
 """An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
@@ -70,42 +72,6 @@ class RunsRemoved(Document):
     in_use: list[str] = Field(default_factory=list)
 
 
-class RunSizes:
-    """Disk use of runs, from one scan of a home.
-
-    Args:
-        home: the home; every file of it that can name an image is read.
-    """
-
-    def __init__(self, home: DataDir) -> None:
-        self._home = home
-        self._found = footprints(home)
-        self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
-
-    @property
-    def total(self) -> int:
-        """The bytes of all runs, and of the images that they refer to."""
-        runs = {run_id: one for run_id, one in self._found.items() if run_id}
-        images = set().union(*(one.blobs for one in runs.values())) & self._sizes.keys()
-        return sum(one.checkpoints + one.journal for one in runs.values()) + sum(map(self._sizes.__getitem__, images))
-
-    def freed_by(self, run_ids: Iterable[str]) -> Iterator[int]:
-        """The bytes that go with each of these runs, when they go in this order."""
-        users = Counter(sha for one in self._found.values() for sha in one.blobs if sha in self._sizes)
-        for run_id in run_ids:
-            one = self._found.get(run_id, RunFootprint())
-            images = one.blobs & self._sizes.keys()
-            users.subtract(images)
-            freed = sum(self._sizes[sha] for sha in images if not users[sha])
-            files = sum(path.stat().st_size for path in result_files(self._home, run_id))
-            yield one.checkpoints + one.journal + freed + files
-
-
-async def measure(dependencies: Dependencies) -> RunSizes:
-    """Disk use of runs. This is slow: measure once for all that is done with the same runs."""
-    return await asyncio.to_thread(RunSizes, dependencies.home)
-
-
 async def preview(
     dependencies: Dependencies, entries: Sequence[RunEntry], *, sizes: RunSizes | None = None
 ) -> RunsRemoved:
@@ -113,7 +79,7 @@ async def preview(
     measured = sizes or await measure(dependencies)
     ordered = sorted(entries, key=lambda one: one.created)
     freed = measured.freed_by(entry.run_id for entry in ordered)
-    runs = [_removed(entry, size) for entry, size in zip(ordered, freed, strict=True)]
+    runs = [_removed_run(entry, size) for entry, size in zip(ordered, freed, strict=True)]
     remaining = len(await dependencies.runs.list(None)) - len(runs)
     return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=remaining)
 
@@ -137,26 +103,27 @@ async def remove_runs(
         RunStateError: one of them is being made right now; nothing was removed.
     """
     home = dependencies.home
-    busy = [entry.run_id for entry in entries if await asyncio.to_thread(_is_made, home, entry.run_id)]
+    busy = [entry.run_id for entry in entries if await asyncio.to_thread(is_made, home, entry.run_id)]
     if busy and not pass_over:
-        raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
-    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
+        raise RunStateError(under_way(home.lock(busy[0]), busy[0]))
+    measured = sizes or await measure(dependencies)
+    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=measured)
     removed = []
-    async with AsyncExitStack() as opened:
-        await opened.enter_async_context(dependencies.runs.kept_open())
+    async with _kept_open(dependencies):
         going, interrupted = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
         descendants = await _descendants(dependencies, going) if going or interrupted else {}
         for unfinished in interrupted:
             await _delete(dependencies, unfinished.run_id, descendants.get(unfinished.run_id, ()))
-        for one in planned.runs:
-            try:
-                await _remove(dependencies, one.run_id, descendants.get(one.run_id, ()))
-            except RunStateError:
-                busy.append(one.run_id)
-                if not pass_over:
-                    raise
-            else:
-                removed.append(one)
+        for at in range(0, len(planned.runs), AT_ONCE):
+            part = planned.runs[at : at + AT_ONCE]
+            removals = [_remove(dependencies, run.run_id, descendants.get(run.run_id, ()), measured) for run in part]
+            for run, problem in zip(part, await asyncio.gather(*removals, return_exceptions=True), strict=True):
+                if isinstance(problem, RunStateError) and pass_over:
+                    busy.append(run.run_id)
+                elif problem is not None:
+                    raise problem
+                else:
+                    removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
@@ -184,17 +151,24 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
     return sum(freed.values())
 
 
-def result_files(home: DataDir, run_id: str) -> list[Path]:
-    """The files of a run's result for which no other place was given."""
-    names = [f"{run_id}{suffix}{more}" for suffix in RESULT_SUFFIXES.values() for more in ("", ".json")]
-    return [path for name in [*names, f"{run_id}-choices.png"] if (path := home.images / name).is_file()]
+@asynccontextmanager
+async def _kept_open(dependencies: Dependencies) -> AsyncIterator[None]:
+    """Keep the files of a home open for the block: SQLite writes back what it has put off whenever one is closed."""
+    home = dependencies.home
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(dependencies.runs.kept_open())
+        if home.store.exists():
+            await opened.enter_async_context(dependencies.journal())
+        if home.checkpoints.exists():
+            await opened.enter_async_context(dependencies.checkpoints())
+        yield
 
 
-async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str]) -> None:
+async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str], sizes: RunSizes) -> None:
     with run_lock(dependencies.home.lock(run_id), run_id):
-        own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
-        there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
         updated = await _last_written(dependencies, run_id)
+        images = await asyncio.to_thread(sizes.images_of, run_id, updated)
+        there = [sha for sha in sorted(images) if dependencies.blobs.path(sha).exists()]
         await dependencies.runs.removals.begin(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
         await _delete(dependencies, run_id, descendants)
 
@@ -240,7 +214,8 @@ async def _descendants(dependencies: Dependencies, going: set[str]) -> Mapping[s
     return descendants
 
 
-def _is_made(home: DataDir, run_id: str) -> bool:
+def is_made(home: DataDir, run_id: str) -> bool:
+    """Whether a process works on the run."""
     return home.lock(run_id).exists() and is_locked(home.lock(run_id))
 
 
@@ -259,49 +234,5 @@ def _remove_dead_links(home: DataDir) -> None:
         home.earlier_image_links.rmdir()
 
 
-def _removed(entry: RunEntry, freed: int) -> RemovedRun:
+def _removed_run(entry: RunEntry, freed: int) -> RemovedRun:
     return RemovedRun(bytes=freed, **entry.model_dump(include={"run_id", "prompt", "status", "outcome", "created"}))
-
-
-class PruneLimits(BaseModel):
-    """Runs that `prune` removes: those that any of the first two limits is for, never one of the newest `keep`.
-
-    Attributes:
-        older_than: runs that were begun before this moment.
-        max_bytes: the oldest runs, until all that runs take is no more than this.
-        keep: the newest runs, which stay; alone, all others go.
-        unfinished: take runs that wait or were stopped, too; those being made are never taken.
-        favourites: take favourites, too.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    older_than: datetime | None = None
-    max_bytes: int | None = Field(default=None, ge=0)
-    keep: int | None = Field(default=None, ge=0)
-    unfinished: bool = False
-    favourites: bool = False
-
-
-async def choose_runs(
-    dependencies: Dependencies, limits: PruneLimits, *, sizes: RunSizes | None = None
-) -> list[RunEntry]:
-    """The runs that limits are for, oldest first."""
-    newest_first = await dependencies.runs.list(None)
-    free = newest_first[limits.keep or 0 :]
-    able = [one for one in reversed(free) if limits.unfinished or one.status == "ended"]
-    able = [one for one in able if limits.favourites or not one.favourite]
-    able = [one for one in able if not _is_made(dependencies.home, one.run_id)]
-    if limits.older_than is None and limits.max_bytes is None:
-        return able if limits.keep is not None else []
-    old = [one for one in able if limits.older_than is not None and one.created < limits.older_than]
-    if limits.max_bytes is None:
-        return old
-    measured = sizes or await measure(dependencies)
-    total_bytes, to_remove = measured.total, list[RunEntry]()
-    ordered = [*old, *(one for one in able if one not in old)]
-    for one, freed in zip(ordered, measured.freed_by(one.run_id for one in ordered), strict=True):
-        if len(to_remove) >= len(old) and total_bytes <= limits.max_bytes:
-            break
-        total_bytes -= freed
-        to_remove.append(one)
-    return to_remove

@@ -93,7 +93,7 @@ def run_view(record: RunRecord, *, live: bool = False, node: str = "", partial: 
         partial=partial,
         best_attempt=record.best_attempt,
         attempts=tuple(map(_attempt, record.attempts[-MOST:])),
-        references=tuple(_used(*pair) for pair in zip(report.references, record.references, strict=False)),
+        references=tuple(_candidate_view(*pair) for pair in zip(report.references, record.references, strict=False)),
         offered=tuple(_offered(one, *searched.get(one.uri.removeprefix("image://"), ())) for one in report.offered),
         candidates=tuple(_candidate(search, one) for search in last for one in search.candidates)[: 2 * MOST],
         may_edit=bool(report.offered) and bool((record.question or {}).get("may_edit")),
@@ -121,7 +121,7 @@ def _attempt(attempt: Attempt) -> AttemptView:
     )
 
 
-def _used(report: ReferenceReport, reference: UsedReference) -> CandidateView:
+def _candidate_view(report: ReferenceReport, reference: UsedReference) -> CandidateView:
     return CandidateView(**report.model_dump(), page=page_of(reference.web))
 
 

@@ -67,7 +67,7 @@ def writable(text: str) -> str:
     parts = []
     for has_glyph, signs in groupby(_joined(text), key=lambda pair: pair[1]):
         part = "".join(sign for sign, _ in signs)
-        parts.append(part if has_glyph else _named(part))
+        parts.append(part if has_glyph else _replacement(part))
     return " ".join("".join(parts).split())
 
 
@@ -90,7 +90,7 @@ def _joined(text: str) -> Iterator[tuple[str, bool]]:
     return zip(signs, has_glyph, strict=True)
 
 
-def _named(part: str) -> str:
+def _replacement(part: str) -> str:
     """What is written instead of signs that no font has."""
     letters = [sign for sign in part if sign.isalpha()]
     scripts = [unicodedata.name(sign, "?").split()[0] for sign in letters]

@@ -192,13 +192,13 @@ def _filter_keys(table: Any) -> list[FilterKey]:
         if not counted and key not in _WITHOUT_VALUES:
             continue
         ranked = sorted(counted, key=lambda one: (-counted[one], str(one[1])))[:SUGGESTED]
-        values = tuple(dict.fromkeys(_written(value) for _, value in ranked))
+        values = tuple(dict.fromkeys(_filter_value(value) for _, value in ranked))
         keys.append(
             FilterKey("tag" if key == "tags" else key, tuple(str(one.value) for one in held.kinds(key)), values)
         )
     return keys
 
 
-def _written(value: Any) -> str:
+def _filter_value(value: Any) -> str:
     """A value as a filter writes it."""
     return as_typed(f"{value:%Y-%m-%d}" if isinstance(value, datetime) else text_of(value))

@@ -93,10 +93,6 @@ class Threshold(FrozenModel):
             return {_EARLIER_NAMES.get(name, name): value for name, value in data.items()}
         return data
 
-    def percentile_of(self, cosine: float) -> float:
-        """Percent of captions without a match whose best hit is below `cosine`: in [0, 100], monotonic."""
-        return percentile_of(cosine, self.negative_quantiles)
-
 
 class ImageThreshold(FrozenModel):
     """From which cosine on two images show the same thing.

@@ -243,6 +243,11 @@ class LibraryReader(LibraryImages):
         """The record of one image; None when the library does not hold it."""
         return next(iter(await self.rows([id])), None)
 
+    async def source_or_id(self, id: str) -> str:
+        """The source of an image for a message; its id without one."""
+        row = await self.get(id)
+        return (row and row.source) or id
+
     async def captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         """All rows, sorted by id, and their vectors: float32 [rows, dimension]."""
         return await self.table.read(self._captioned_vectors)

@@ -30,7 +30,7 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
             return result
         since = " since it was indexed" if result in (GONE, CHANGED, AWAY) else ""
         problems.append(f"{file.path} {result}{since}")
-    raise BlobError(_lost(digest, problems, files, library))
+    raise BlobError(_missing_message(digest, problems, files, library))
 
 
 GONE: Final = "is gone"
@@ -73,7 +73,7 @@ def _has_files(folder: str) -> bool:
         return False
 
 
-def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], library: str) -> str:
+def _missing_message(digest: str, problems: Sequence[str], files: Sequence[FileEntry], library: str) -> str:
     if not problems:
         return f"the image {digest} is in no file and has no copy in library {library!r}: index its folder again"
     more = len(problems) - _MAX_PROBLEMS

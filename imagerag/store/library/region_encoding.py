@@ -60,7 +60,7 @@ async def encode_regions(
     report = EncodedCount()
     await library.remember_regions()
     new = await _without_regions(library, ids)
-    async with WriteBuffer(library.update_regions, _size_of) as buffer:
+    async with WriteBuffer(library.update_regions, _size_of, library.tidy) as buffer:
         for at in range(0, len(new), AT_ONCE):
             part = new[at : at + AT_ONCE]
             regions = await _encoded(library, part, report)
@@ -85,20 +85,20 @@ async def _encoded(library: Library, ids: Sequence[str], report: EncodedCount) -
         except LibraryDamagedError:
             raise
         except Exception as error:  # whatever is wrong with one image, the regions of the others are encoded
-            report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {error}"))
+            report.notes.append((await library.source_or_id(sha256), f"its regions could not be encoded: {error}"))
     vectors = await encode_crops(library.embedder, [one for _, own in crops.values() for one in own])
     start = 0
     for sha256, (boxes, own) in crops.items():
         mine, start = vectors[start : start + len(own)], start + len(own)
         if reasons := [one for one in mine if isinstance(one, str)]:
-            report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {reasons[0]}"))
+            report.notes.append((await library.source_or_id(sha256), f"its regions could not be encoded: {reasons[0]}"))
         else:
             regions[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
     return regions
 
 
 async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vectors | str]":
-    """The unit vector of each crop, as `encoder_input` made it, or the reason why it has none."""
+    """The unit vector of each crop, as `_encoder_input` made it, or the reason why it has none."""
     results: list[Any] = []
     for start in range(0, len(crops), ENCODED):
         encode = embedder.embed_prepared if isinstance(embedder, PreparingEmbedder) else embedder.embed_images
@@ -116,15 +116,15 @@ def _usable(vector: "Vectors | str") -> "Vectors | str":
 
 def crops_of_known(data: bytes, regions: Sequence[Region], embedder: Embedder) -> list[Any]:
     """The crops of known regions, as input of an encoder. Blocks."""
-    return [_encoder_input(crop, embedder) for crop in crops_at(_opened(data), regions)]
+    return [_encoder_input(crop, embedder) for crop in crops_at(_decode(data), regions)]
 
 
 def _cropped(data: bytes, embedder: Embedder) -> tuple[tuple[Region, ...], list[Any]]:
-    regions = regions_of(_opened(data))
+    regions = regions_of(_decode(data))
     return tuple(box for box, _ in regions), [_encoder_input(crop, embedder) for _, crop in regions]
 
 
-def _opened(data: bytes) -> Any:
+def _decode(data: bytes) -> Any:
     return open_rgb(data, side=DECODED)
 
 
@@ -137,9 +137,3 @@ async def _without_regions(library: Library, ids: Collection[str]) -> list[str]:
     columns = await library.table.read(lambda: present(library.table.lance, ("id", "region_boxes")))
     records = await library.table.records(columns, sorted(ids))
     return sorted(record["id"] for record in records if record.get("region_boxes") is None)
-
-
-async def _name(library: Library, sha256: str) -> str:
-    """The source of an image for a message; its id without one."""
-    row = await library.get(sha256)
-    return (row and row.source) or sha256

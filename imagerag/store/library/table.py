@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, UnknownLibraryError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import Scalar
+from imagerag.store.library import arrow_tables
 from imagerag.store.library import schema as form
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_vectors import (
@@ -157,7 +158,7 @@ class LibraryTable(TableImages):
         def work() -> None:
             self._check_encoder(encoder)
             self._copy_data(images)
-            rows = with_caption_vectors(self.lance, form.to_table(images, self.lance.schema))
+            rows = with_caption_vectors(self.lance, arrow_tables.to_table(images, self.lance.schema))
             merge_rows(self.lance, rows, insert=True)
 
         async with self.files_lock():
@@ -175,7 +176,7 @@ class LibraryTable(TableImages):
             nonlocal again
             self._check_encoder(encoder)
             self._copy_data(images)
-            rows = form.to_table(images, self.lance.schema)
+            rows = arrow_tables.to_table(images, self.lance.schema)
             if again:  # an earlier try may have committed before it failed
                 merge_rows(self.lance, rows, insert=True)
             else:
@@ -242,7 +243,7 @@ class LibraryTable(TableImages):
         await self._prepare_rows(rows)
 
         def work() -> None:
-            texts = form.to_text_table(rows, self.lance.schema, fields)
+            texts = arrow_tables.to_text_table(rows, self.lance.schema, fields)
             merge_rows(self.lance, with_caption_vectors(self.lance, texts))
 
         await self.write(work)
@@ -250,12 +251,12 @@ class LibraryTable(TableImages):
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
         """Write the files of images, for existing rows."""
         await self.prepare()
-        await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
+        await self.write(lambda: merge_rows(self.lance, arrow_tables.to_files_table(files, self.lance.schema)))
 
     async def update_ocr(self, readings: Mapping[str, tuple[str, float]]) -> None:
         """Write the words in images and their confidence, for existing rows; nothing else of them."""
         await self.prepare(ocr=True)
-        await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(readings, self.lance.schema)))
+        await self.write(lambda: merge_rows(self.lance, arrow_tables.to_ocr_table(readings, self.lance.schema)))
 
     async def update_descriptions(self, rows: Sequence[ImageRecord]) -> None:
         """Write the descriptions of existing rows; nothing else of them."""

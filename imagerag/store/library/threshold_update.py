@@ -61,7 +61,7 @@ async def update_thresholds(
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
-        measurement = await _measured(library, table, anew)
+        measurement = await _measure(library, table, anew)
         update = {
             "threshold": measurement.threshold,
             "image_threshold": measurement.image_threshold,
@@ -72,14 +72,14 @@ async def update_thresholds(
     return measurement.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
 
 
-async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> "Measured":
+async def _measure(library: "Library", table: "LibraryTable", anew: bool) -> "Measurement":
     content = await content_at(table)
     image_threshold = None if anew else library.metadata.image_threshold
     return await measure(library, content, library.embedder, image_threshold)
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """The thresholds of a library, and what the one between texts and images was measured with.
 
     Attributes:
@@ -96,7 +96,7 @@ class Measured:
 
 async def measure(
     library: "Library", content: LibraryContent, embedder: Embedder, image_threshold: ImageThreshold | None = None
-) -> Measured:
+) -> Measurement:
     """Measure the thresholds between texts and images, and between images.
 
     Args:
@@ -126,7 +126,7 @@ async def measure(
     threshold = texts.threshold(scans["texts"])
     between = image_threshold or (views.threshold(scans["views"]) if views else unclaimed(content))
     language = await asyncio.to_thread(language_of, content.columns)
-    return Measured(
+    return Measurement(
         threshold.model_copy(
             update={
                 "measured_on": captions_key,

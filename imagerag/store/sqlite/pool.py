@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class _Held(Generic[T]):
+class _SharedResource(Generic[T]):
     users: int = 0
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
     opened: AbstractAsyncContextManager[T] | None = None
@@ -34,14 +34,14 @@ class PerLoopResource(Generic[T]):
 
     def __init__(self, open: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._open = open
-        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, _Held[T]] = WeakKeyDictionary()
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, _SharedResource[T]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[T]:
         """The resource, open for as long as the block lasts."""
         with self._lock:
-            resource = self._held.setdefault(asyncio.get_running_loop(), _Held())
+            resource = self._held.setdefault(asyncio.get_running_loop(), _SharedResource())
         resource.users += 1
         try:
             async with resource.gate:
@@ -57,7 +57,7 @@ class PerLoopResource(Generic[T]):
                 await to_completion(self._close(resource))
 
     @staticmethod
-    async def _close(resource: _Held[T]) -> None:
+    async def _close(resource: _SharedResource[T]) -> None:
         async with resource.gate:
             # A user that arrived during this wait keeps the resource open.
             if resource.users or resource.opened is None:

@@ -203,7 +203,7 @@ async def open_grouped(
         DamagedFileError: the file is damaged.
     """
     # It makes folders and files, which is not for an event loop.
-    connection = await asyncio.to_thread(_opened, path, make, upgrade)
+    connection = await asyncio.to_thread(_open, path, make, upgrade)
     grouped = WriteBatcher(connection, path, patience_s=patience_s)
     try:
         yield grouped
@@ -211,7 +211,7 @@ async def open_grouped(
         await asyncio.shield(grouped.close())
 
 
-def _opened(
+def _open(
     path: Path, make: Callable[[sqlite3.Connection], object], upgrade: Callable[[sqlite3.Connection], object]
 ) -> sqlite3.Connection:
     create_tables(path, make)

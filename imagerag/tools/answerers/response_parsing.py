@@ -11,7 +11,7 @@ from imagerag.tools.judges.vlm.chat_protocol import Schema
 from imagerag.tools.judges.vlm.json_parsing import objects_in
 from imagerag.tools.judges.vlm.response_parsing import model_of
 from imagerag.tools.judges.vlm.structured_verdict import STRING, strict_object
-from imagerag.tools.model_text import check_refusal, clean, silence, unfenced
+from imagerag.tools.model_text import check_refusal, silence, text_of_field, unfenced
 
 ANSWER: Final = Schema(
     "answer",
@@ -41,21 +41,19 @@ def _citations(value: Any) -> Any:
     return [item if isinstance(item, dict) else {"source": item} for item in items[: 5 * MAX_CITATIONS]]
 
 
-def _text(value: Any) -> Any:
-    return "" if value is None else clean(value) if isinstance(value, str) else value
-
-
 class _Cited(BaseModel):
     source: Annotated[int, BeforeValidator(_number)] = Field(
         validation_alias=AliasChoices("source", "number", "id", "source_number")
     )
-    supports: Annotated[str, BeforeValidator(_text)] = Field(
+    supports: Annotated[str, BeforeValidator(text_of_field)] = Field(
         default="", validation_alias=AliasChoices("supports", "support", "quote", "text", "evidence")
     )
 
 
 class _Answer(BaseModel):
-    answer: Annotated[str, BeforeValidator(_text)] = Field(validation_alias=AliasChoices("answer", "text", "response"))
+    answer: Annotated[str, BeforeValidator(text_of_field)] = Field(
+        validation_alias=AliasChoices("answer", "text", "response")
+    )
     held: bool | None = None
     citations: Annotated[list[_Cited], BeforeValidator(_citations)] = Field(
         default_factory=list, validation_alias=AliasChoices("citations", "cited", "sources", "references")

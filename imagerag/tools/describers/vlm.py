@@ -19,7 +19,7 @@ from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
 from imagerag.tools.judges.vlm.response_parsing import model_of
 from imagerag.tools.judges.vlm.structured_verdict import STRING, strict_object
-from imagerag.tools.model_text import clean
+from imagerag.tools.model_text import clean, text_of_field
 from imagerag.tools.pricing.call_cost import tariff_of, words_tariff
 from imagerag.tools.spec import with_options
 
@@ -53,10 +53,6 @@ DESCRIPTION: Final = Schema(
 )
 
 
-def _text(value: Any) -> Any:
-    return "" if value is None else clean(value) if isinstance(value, str) else value
-
-
 def _texts(value: Any) -> Any:
     """A list of texts; one text counts as a list with commas."""
     items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
@@ -64,14 +60,14 @@ def _texts(value: Any) -> Any:
 
 
 class _Description(BaseModel):
-    description: Annotated[str, BeforeValidator(_text)] = Field(
+    description: Annotated[str, BeforeValidator(text_of_field)] = Field(
         validation_alias=AliasChoices("description", "caption", "text")
     )
     key_elements: Annotated[list[str], BeforeValidator(_texts)] = Field(
         default_factory=list, validation_alias=AliasChoices("key_elements", "elements", "objects")
     )
-    visible_text: Annotated[str, BeforeValidator(_text)] = ""
-    category: Annotated[str, BeforeValidator(_text)] = ""
+    visible_text: Annotated[str, BeforeValidator(text_of_field)] = ""
+    category: Annotated[str, BeforeValidator(text_of_field)] = ""
     tags: Annotated[list[str], BeforeValidator(_texts)] = Field(default_factory=list)
 
 

@@ -1,4 +1,4 @@
-"""Encoders for real images: the default, and the paper's."""
+"""The encoder for real images."""
 
 from typing import Final
 
@@ -6,6 +6,3 @@ DEFAULT_MODEL: Final = "ViT-B-32-SigLIP2-256/webli"
 """Multilingual, and the best of open_clip's at about its price (docs/how-to/encoders.md)."""
 
 DEFAULT_ENCODER: Final = f"open_clip:{DEFAULT_MODEL}"
-
-PAPER_ENCODER: Final = "open_clip:ViT-B-32-quickgelu/openai"
-"""OpenAI's CLIP, which ImageRAG retrieves with."""

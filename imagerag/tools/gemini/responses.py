@@ -214,15 +214,15 @@ def refusal_of(response: GeminiResponse, who: str, secrets: tuple[str, ...] = ()
     feedback = response.prompt_feedback
     if feedback is not None and feedback.block_reason:
         message = redact(feedback.block_reason_message or "", secrets)
-        return RefusalError(f"{who} declined: it blocked the prompt ({_named(feedback.block_reason, message)})")
+        return RefusalError(f"{who} declined: it blocked the prompt ({_reason_text(feedback.block_reason, message)})")
     if response.finish_reason not in POLICY:
         return None
     message = next((one.finish_message for one in response.candidates if one.finish_message), "") or response.text
     what = "it drew no image" if response.finish_reason == "NO_IMAGE" else "it stopped its response"
-    return RefusalError(f"{who} declined: {what} ({_named(response.finish_reason, redact(message, secrets))})")
+    return RefusalError(f"{who} declined: {what} ({_reason_text(response.finish_reason, redact(message, secrets))})")
 
 
-def _named(reason: str, message: str) -> str:
+def _reason_text(reason: str, message: str) -> str:
     return f"{redact(reason)}: {message[:200]}" if message else redact(reason)
 
 

@@ -33,7 +33,7 @@ _AROUND: Final = 0.12
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _DetectedThings:
     """Things of an image on white, their centres as shares of the image, and its paper colour."""
 
     things: list[bytes]
@@ -75,13 +75,13 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
     return Comparisons(same=same, kept=compare_kept)
 
 
-def _look(data: bytes) -> _Seen:
+def _look(data: bytes) -> _DetectedThings:
     image = open_rgb(data)
     cuts = placed_cuts(image)
     side = min(image.size)
     places = [((box[0] + box[2]) / 2 / side, (box[1] + box[3]) / 2 / side) for _, box in cuts]
     colours = background_colours(image)
-    return _Seen([on_white(cut) for cut, _ in cuts], places, None if colours is None else colours[0])
+    return _DetectedThings([on_white(cut) for cut, _ in cuts], places, None if colours is None else colours[0])
 
 
 def on_white(cut: "Image.Image") -> bytes:
@@ -101,7 +101,7 @@ def _count(edit: Edit, things: int) -> int:
     return int(things == 1) if edit.of_the_only else 1
 
 
-async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
+async def _targets(embedder: Embedder, before: _DetectedThings, edits: Sequence[Edit]) -> set[int]:
     """Things of the original that an edit changes or removes."""
     nameless = [edit for edit in edits if edit.of_all or edit.of_the_only]
     if any(_count(edit, len(before.things)) == len(before.things) for edit in nameless):
@@ -118,7 +118,9 @@ async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> 
     return targets
 
 
-async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, indices: Sequence[int]) -> int:
+async def _still_there(
+    embedder: Embedder, now: _DetectedThings, before: _DetectedThings, indices: Sequence[int]
+) -> int:
     """Number of things that had to stay and are still at their places."""
     if not indices or not now.things:
         return 0
@@ -136,7 +138,7 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
     return float(((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2) ** 0.5)
 
 
-def _same_paper(now: _Seen, before: _Seen) -> bool:
+def _same_paper(now: _DetectedThings, before: _DetectedThings) -> bool:
     if now.paper is None or before.paper is None:
         return now.paper is before.paper
     return float(((now.paper - before.paper) ** 2).sum() ** 0.5) <= PAPER

@@ -90,12 +90,12 @@ def _located(edit: Edit, pieces: Sequence[Piece]) -> list[tuple[Edit, Piece | No
         return [(edit, None)]
     if edit.of_all or edit.of_the_only:
         found = pieces if edit.of_all or len(pieces) == 1 else ()
-        return [(_named(edit, piece[0]), piece) for piece in found]
+        return [(_without_name(edit, piece[0]), piece) for piece in found]
     piece = max(pieces, key=lambda piece: _likeness(piece[0], edit.target), default=None)
     return [(edit, piece)] if piece else []
 
 
-def _named(edit: Edit, cut: Image.Image) -> Edit:
+def _without_name(edit: Edit, cut: Image.Image) -> Edit:
     """An edit without the name of its thing as one of the thing that is seen."""
     shape = max(SHAPES, key=lambda word: _overlap(cut, word))
     seen = ParsedMention(shape=shape, colour=max(COLOURS, key=lambda word: share(cut, word)))

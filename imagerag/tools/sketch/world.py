@@ -159,9 +159,3 @@ def describe(thing: Thing) -> str:
 def listing(phrases: list[str], joiner: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} {joiner} {phrases[-1]}"
-
-
-def caption(scene: Scene, *, background: bool = True) -> str:
-    """The canonical caption of a scene: `a red solid circle and a blue striped square on a grid background`."""
-    things = listing([describe(thing) for thing in scene.things])
-    return f"{things} on {article(scene.background)} background" if background else things

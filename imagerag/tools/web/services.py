@@ -128,7 +128,7 @@ def _serper(answer: Any) -> list[WebResult]:
 
 
 def _http(answer: Any) -> list[WebResult]:
-    """The contract of `docs/how-to/web-references.md`; its schema is `contract.py`."""
+    """The contract of `docs/how-to/web-references.md`."""
     return [
         WebResult(
             image=raw_text(one.get("image")),

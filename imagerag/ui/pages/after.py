@@ -101,7 +101,7 @@ async def start_continue(request: Request) -> Response:
     new_id = new_run_id()
     options = continue_options(body, state)
     events = state.rag.runs.stream_continue(_run_id(request), new_id=new_id, **options)
-    await state.tasks.start(new_id, events).begun()
+    await state.tasks.start(new_id, events).wait_until_listed()
     return _begun(new_id)
 
 
@@ -119,7 +119,7 @@ async def start_fork(request: Request) -> Response:
     body, state = await read_json(request, ForkRequest), state_of(request)
     changes, new_id = await _changes(request, body), new_run_id()
     events = state.rag.runs.stream_replay(_run_id(request), new_id=new_id, **changes)
-    await state.tasks.start(new_id, events).begun()
+    await state.tasks.start(new_id, events).wait_until_listed()
     return _begun(new_id)
 
 

@@ -19,7 +19,7 @@ from imagerag.ui.requests import as_answer, state_of, texts_of
 
 
 @dataclass(frozen=True)
-class Shown:
+class ComparedAttempt:
     """An attempt that can be on either side.
 
     Attributes:
@@ -38,8 +38,8 @@ async def compare_page(request: Request) -> Response:
     a = await runs.get(query.get("a", ""))
     b = await runs.get(query["b"]) if query.get("b") else a
     other = b.run_id != a.run_id
-    shown = [Shown(f"a{one.index}", a, one) for one in a.attempts]
-    shown += [Shown(f"b{one.index}", b, one) for one in b.attempts] if other else []
+    shown = [ComparedAttempt(f"a{one.index}", a, one) for one in a.attempts]
+    shown += [ComparedAttempt(f"b{one.index}", b, one) for one in b.attempts] if other else []
     if not shown:
         raise UsageError(texts_of(request)("compare.nothing"))
     left, right = _side(shown, query.get("left", "a0"), 0), _side(shown, query.get("right") or _best(b, other), -1)
@@ -63,7 +63,7 @@ def _best(record: RunRecord, other: bool) -> str:
     return f"{'b' if other else 'a'}{record.best_attempt or 0}"
 
 
-def _side(shown: list[Shown], key: str, otherwise: int) -> Shown:
+def _side(shown: list[ComparedAttempt], key: str, otherwise: int) -> ComparedAttempt:
     return next((one for one in shown if one.key == key), shown[otherwise])
 
 

@@ -108,7 +108,7 @@ async def begin(state: UiState, run_id: str, events: "AsyncGenerator[RunEvent]",
     Raises:
         UsageError: it could not begin, or too many are under way.
     """
-    await state.tasks.start(run_id, events, prompt=prompt).begun(within_s=BEGIN_S)
+    await state.tasks.start(run_id, events, prompt=prompt).wait_until_listed(within_s=BEGIN_S)
     return JSONResponse({"run_id": run_id, "address": f"/runs/{run_id}"}, 201)
 
 

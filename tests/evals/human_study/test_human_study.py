@@ -15,11 +15,8 @@ from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.judges.judge_eval import evaluate_judge
 from imagerag.evals.judges.library_questions import library_questions
-from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
-from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
-from imagerag.tools.registry import make_embedder, make_judge
-from imagerag.tools.sketch.world import Thing, random_scene
+from imagerag.tools.registry import make_judge
 from imagerag.tools.testing.fakes import ScriptedJudge, sample_image
 from tests.reports.conftest import HOSTILE, Browser, assert_shown
 
@@ -126,17 +123,9 @@ def test_a_study_is_two_files(results: list[Any], tmp_path: Path) -> None:
 # -- the judge -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def library(tmp_path: Path) -> Library:
-    made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
-    things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
-    await fill(made, [SyntheticImage.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
-    return made
-
-
-async def test_the_papers_protocol(library: Library) -> None:
+async def test_the_papers_protocol(three_things: Library) -> None:
     found = await evaluate_judge(
-        make_judge("sketch"), await library_questions(library), repeats=2, library=library.name
+        make_judge("sketch"), await library_questions(three_things), repeats=2, library=three_things.name
     )
     assert [kind.prompts for kind in found.kinds] == [3, 6, 6]
     assert [kind.accuracy for kind in found.kinds] == [1.0, 1.0, 1.0]
@@ -144,7 +133,7 @@ async def test_the_papers_protocol(library: Library) -> None:
     assert found.cost_usd == 0.0
 
 
-async def test_a_judge_that_wavers_or_falls_silent_is_found_out(library: Library) -> None:
+async def test_a_judge_that_wavers_or_falls_silent_is_found_out(three_things: Library) -> None:
     asked = 0
 
     def wavering(prompt: str, image: ImagePart) -> Any:
@@ -153,7 +142,7 @@ async def test_a_judge_that_wavers_or_falls_silent_is_found_out(library: Library
         return BackendError("down", retryable=False) if " and " in prompt else asked % 2 == 0
 
     found = await evaluate_judge(
-        ScriptedJudge(wavering), await library_questions(library), repeats=2, library=library.name
+        ScriptedJudge(wavering), await library_questions(three_things), repeats=2, library=three_things.name
     )
     there, there_and_not, not_there = found.kinds
     assert there.accuracy == not_there.accuracy == 0.5

@@ -13,25 +13,14 @@ from imagerag.evals.judges.judge_eval import evaluate_judge
 from imagerag.evals.judges.judge_score import ConceptScore
 from imagerag.evals.judges.library_questions import library_questions
 from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
-from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
-from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
-from imagerag.tools.registry import make_embedder, make_judge
-from imagerag.tools.sketch.world import Thing, random_scene
+from imagerag.tools.registry import make_judge
 from imagerag.tools.testing.fakes import ScriptedJudge
 
 
-@pytest.fixture
-async def library(tmp_path: Path) -> Library:
-    made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
-    things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
-    await fill(made, [SyntheticImage.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
-    return made
-
-
-async def test_the_prompts_have_the_papers_three_forms(library: Library) -> None:
+async def test_the_prompts_have_the_papers_three_forms(three_things: Library) -> None:
     judge = ScriptedJudge(lambda prompt, image: True)
-    await evaluate_judge(judge, await library_questions(library))
+    await evaluate_judge(judge, await library_questions(three_things))
     asked = sorted({call.arguments["prompt"] for call in judge.calls}, key=len)
     assert "A photo of a red solid circle" in asked
     assert "A photo of a red solid circle and a teal striped bolt" in asked
@@ -40,8 +29,8 @@ async def test_the_prompts_have_the_papers_three_forms(library: Library) -> None
     assert {call.method for call in judge.calls} == {"critique"}, "a yes is not asked what is missing"
 
 
-async def test_a_judge_that_sees_is_right_about_what_is_missing(library: Library) -> None:
-    found = await evaluate_judge(make_judge("sketch"), await library_questions(library))
+async def test_a_judge_that_sees_is_right_about_what_is_missing(three_things: Library) -> None:
+    found = await evaluate_judge(make_judge("sketch"), await library_questions(three_things))
     assert found.concepts is not None
     assert {kind: (one.precision, one.recall) for kind, one in found.concepts.items()} == {
         "there": (None, None),
@@ -51,11 +40,11 @@ async def test_a_judge_that_sees_is_right_about_what_is_missing(library: Library
     }
 
 
-async def test_a_judge_that_always_names_the_same_thing_is_found_out(library: Library) -> None:
+async def test_a_judge_that_always_names_the_same_thing_is_found_out(three_things: Library) -> None:
     def blind(prompt: str, image: ImagePart) -> Any:
         return ["a bicycle", "oil painting style"]
 
-    found = await evaluate_judge(ScriptedJudge(blind), await library_questions(library))
+    found = await evaluate_judge(ScriptedJudge(blind), await library_questions(three_things))
     assert found.concepts is not None
     everything = found.concepts["all"]
     assert (everything.precision, everything.recall) == (0.0, 0.0)
@@ -63,17 +52,17 @@ async def test_a_judge_that_always_names_the_same_thing_is_found_out(library: Li
     assert [kind.accuracy for kind in found.kinds] == [0.0, 1.0, 1.0], "its noes alone look perfect"
 
 
-async def test_a_yes_to_what_is_not_there_names_nothing_and_counts(library: Library) -> None:
+async def test_a_yes_to_what_is_not_there_names_nothing_and_counts(three_things: Library) -> None:
     found = await evaluate_judge(
-        ScriptedJudge(lambda prompt, image: True), await library_questions(library), library=library.name
+        ScriptedJudge(lambda prompt, image: True), await library_questions(three_things), library=three_things.name
     )
     assert found.concepts is not None
     assert (found.concepts["all"].precision, found.concepts["all"].recall) == (None, 0.0)
 
 
-async def test_concepts_need_not_be_asked_for(library: Library) -> None:
+async def test_concepts_need_not_be_asked_for(three_things: Library) -> None:
     judge = ScriptedJudge(lambda prompt, image: False)
-    found = await evaluate_judge(judge, await library_questions(library), concepts=False)
+    found = await evaluate_judge(judge, await library_questions(three_things), concepts=False)
     assert found.concepts is None
     assert {call.method for call in judge.calls} == {"critique"}
 

@@ -10,19 +10,16 @@ import pytest
 
 from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import RunStateError, UnknownRunError
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.agent.types import Outcome
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.reindexing import find_record
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.file_lock import is_locked, run_lock
 from tests.cancellation_points import cancelled_at
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
-
-
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
 async def standings(runner: Runner, run_id: str) -> tuple[Any, Any]:
@@ -41,7 +38,9 @@ async def test_the_list_says_how_a_run_ended_that_was_cancelled_at_any_await(sta
     seen = set[Any]()
     for nth in count(1):
         run_id = f"at-{nth:03}"
-        if not await cancelled_at(last_record(stage.runner.start("a heart", setup(), run_id=run_id)), nth, again=again):
+        if not await cancelled_at(
+            last_record(stage.runner.start("a heart", scripted_spec(), run_id=run_id)), nth, again=again
+        ):
             break
         listed, recorded = await standings(stage.runner, run_id)
         # What LangGraph leaves behind may write the input after the end of a run that had none.
@@ -55,7 +54,7 @@ async def test_the_list_says_how_a_run_ended_that_was_cancelled_at_any_await(sta
 
 async def test_a_replay_that_is_cancelled_at_any_await_is_listed_or_leaves_nothing(stage: Any) -> None:
     stage.judge.enqueue(*[[]] * 100)
-    await last_record(stage.runner.start("a heart", setup(), run_id="first"))
+    await last_record(stage.runner.start("a heart", scripted_spec(), run_id="first"))
     for nth in count(1):
         run_id = f"at-{nth:03}"
         work = last_record(stage.runner.replay("first", ForkOptions(step=1), new_id=run_id))
@@ -69,7 +68,7 @@ async def test_a_replay_that_is_cancelled_at_any_await_is_listed_or_leaves_nothi
 async def test_a_replay_takes_the_id_of_no_other_run(stage: Any) -> None:
     stage.judge.enqueue([], [])
     for run_id in ("first", "second"):
-        await last_record(stage.runner.start(f"a {run_id} heart", setup(), run_id=run_id))
+        await last_record(stage.runner.start(f"a {run_id} heart", scripted_spec(), run_id=run_id))
     before = await stage.runner.record("second")
     with pytest.raises(RunStateError, match="there is a run second already"):
         await last_record(stage.runner.replay("first", ForkOptions(step=1), new_id="second"))
@@ -79,7 +78,7 @@ async def test_a_replay_takes_the_id_of_no_other_run(stage: Any) -> None:
 async def test_a_run_that_is_left_open_at_any_await_can_be_finished(make_stage: Any, tmp_path: Path) -> None:
     stage = make_stage(tmp_path / "home", [lambda *_: ["a heart"]])
     stage.library.plant(CAPTION, similarity=0.9)
-    runner, waits = Runner(dependencies=stage.runner.dependencies, left_open=True), setup(select=True)
+    runner, waits = Runner(dependencies=stage.runner.dependencies, left_open=True), scripted_spec(select=True)
     seen = set[Any]()
     for nth in count(1):
         run_id = f"at-{nth:03}"
@@ -101,7 +100,7 @@ async def test_a_run_that_is_left_open_at_any_await_can_be_finished(make_stage: 
 async def killed_before_it_was_listed(stage: Any, run_id: str = "killed") -> None:
     """Leave what a process leaves that is killed after the last step of its run."""
     stage.judge.enqueue([])
-    await last_record(stage.runner.start("a heart", setup(), run_id=run_id))
+    await last_record(stage.runner.start("a heart", scripted_spec(), run_id=run_id))
     await stage.runner.dependencies.runs.upsert(run_id, prompt="a heart", status="running")
     assert await standings(stage.runner, run_id) == (("running", None), ("ended", Outcome.ALIGNED))
 
@@ -127,12 +126,12 @@ async def test_whoever_makes_or_removes_a_run_lists_it(stage: Any) -> None:
 
 
 async def test_a_run_without_a_step_is_being_made_or_was_stopped(stage: Any) -> None:
-    events = stage.runner.start("a heart", setup(), run_id="mine")
+    events = stage.runner.start("a heart", scripted_spec(), run_id="mine")
     await anext(events)
-    with pytest.raises(UnknownRunError, match="is being made, and has made no step yet"):
+    with pytest.raises(UnknownRunError, match=r"right now \(by process \d+, since .*; it has made no step yet"):
         await find_record(stage.runner.dependencies, "mine")
     await events.aclose()
-    with pytest.raises(UnknownRunError, match="stopped before its first one"):
+    with pytest.raises(UnknownRunError, match="stopped before its first step"):
         await find_record(stage.runner.dependencies, "mine")
 
 

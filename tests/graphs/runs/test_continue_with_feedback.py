@@ -11,29 +11,21 @@ from imagerag.agent.feedback import with_feedback
 from imagerag.agent.images.encoding import png
 from imagerag.agent.ports import Capabilities
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, Requirement, RunConfig, RunSpec, Subject
+from imagerag.agent.types import Outcome, Requirement, Subject
 from imagerag.graphs.runs.continuation import ContinueOptions
+from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.tools.testing.fakes import sample_image
+from tests.scripted_runs import scripted_run
 
 CAPTION = "a detailed picture of a heart"
 RED = "make it red"
 BIG = "make it bigger"
 
 
-async def last(events: Any) -> RunRecord:
-    return [event async for event in events][-1].record
-
-
-async def ran(stage: Any, *judgements: Any, subjects: Any = (), **config: Any) -> RunRecord:
-    stage.judge.enqueue(*judgements)
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-    return await last(stage.runner.start("a heart", setup, run_id="first", subjects=subjects))
-
-
 async def gone_on(stage: Any, *judgements: Any, of: str = "first", to: str = "second", **options: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.continue_run(of, ContinueOptions(**options), new_id=to))
+    return await last_record(stage.runner.continue_run(of, ContinueOptions(**options), new_id=to))
 
 
 def sent(record: RunRecord) -> list[list[tuple[str, str]]]:
@@ -50,7 +42,7 @@ def no_edits(stage: Any) -> None:
 
 async def test_the_image_is_changed_and_the_words_are_a_requirement_of_every_attempt(stage):
     heart = stage.library.plant(f"a detailed picture of {RED}")
-    first = await ran(stage, [])
+    first = await scripted_run(stage, [])
     record = await gone_on(stage, [RED], [], feedback=f"  {RED}\n")
     assert (record.outcome, record.feedback, record.prompt) == (Outcome.ALIGNED, [RED], "a heart")
     assert record.requirements == [Requirement(text="a heart"), Requirement(text=RED, kind="feedback")]
@@ -69,7 +61,7 @@ async def test_the_image_is_changed_and_the_words_are_a_requirement_of_every_att
 async def test_a_generator_that_does_not_edit_draws_anew_with_the_references_and_the_words(stage):
     no_edits(stage)
     heart = stage.library.plant(CAPTION)
-    await ran(stage, ["a heart"], [])
+    await scripted_run(stage, ["a heart"], [])
     record = await gone_on(stage, [], feedback=RED)
     assert sent(record) == [[("reference", heart.sha256)]]
     assert (record.revision, record.outcome) == (None, Outcome.ALIGNED)
@@ -77,7 +69,7 @@ async def test_a_generator_that_does_not_edit_draws_anew_with_the_references_and
 
 
 async def test_feedback_adds_up_and_only_what_is_new_is_changed(stage):
-    await ran(stage, [])
+    await scripted_run(stage, [])
     second = await gone_on(stage, [], feedback=RED)
     third = await gone_on(stage, [], of="second", to="third", feedback=BIG)
     assert third.feedback == [RED, BIG]
@@ -94,7 +86,7 @@ async def test_feedback_adds_up_and_only_what_is_new_is_changed(stage):
 
 
 async def test_several_at_once_and_one_that_was_given_before(stage):
-    await ran(stage, [])
+    await scripted_run(stage, [])
     await gone_on(stage, [], feedback=[RED, BIG])
     record = await gone_on(stage, [], of="second", to="third", feedback=RED)
     # What was said last overrides what was said before it.
@@ -102,14 +94,14 @@ async def test_several_at_once_and_one_that_was_given_before(stage):
 
 
 async def test_what_was_not_done_before_is_told_once_more(stage):
-    await ran(stage, [])
+    await scripted_run(stage, [])
     await gone_on(stage, [RED], feedback=RED, more_rounds=0)
     record = await gone_on(stage, [], of="second", to="third", feedback=BIG)
     assert record.revision.instruction == f"{RED}; {BIG}"
 
 
 async def test_more_rounds_go_on_with_the_same_change(stage):
-    await ran(stage, [])
+    await scripted_run(stage, [])
     second = await gone_on(stage, [RED], feedback=RED, more_rounds=0)
     assert second.outcome is Outcome.BEST_EFFORT
     stage.library.plant(f"a detailed picture of {RED}")
@@ -120,7 +112,7 @@ async def test_more_rounds_go_on_with_the_same_change(stage):
 
 async def test_who_is_in_the_image_that_is_changed_is_credited_still(stage):
     heart = stage.library.plant(CAPTION, title="A heart", licence="CC-BY-4.0")
-    await ran(stage, ["a heart"], [])
+    await scripted_run(stage, ["a heart"], [])
     record = await gone_on(stage, [], feedback=RED)
     assert [(one.role, one.licence) for one in record.references] == [("edit", ""), ("reference", "CC-BY-4.0")]
     again = await gone_on(stage, [], of="second", to="third", exclude_images=[2], feedback=BIG)
@@ -131,7 +123,7 @@ async def test_who_is_in_the_image_that_is_changed_is_credited_still(stage):
 
 @pytest.mark.parametrize("option", ["keep_images", "exclude_images"])
 async def test_the_image_that_is_changed_is_no_reference(stage, option):
-    await ran(stage, [])
+    await scripted_run(stage, [])
     await gone_on(stage, [], feedback=RED)
     with pytest.raises(UsageError, match=r"^1 of run second is the image that is changed.* it has no reference$"):
         await gone_on(stage, of="second", to="third", feedback=BIG, **{option: [1]})
@@ -139,7 +131,7 @@ async def test_the_image_that_is_changed_is_no_reference(stage, option):
 
 async def test_a_choice_of_references_goes_with_the_image_that_is_changed(stage):
     wanted = stage.library.plant("another heart")
-    first = await ran(stage, [])
+    first = await scripted_run(stage, [])
     record = await gone_on(stage, [], feedback=RED, add_images=[wanted.sha256])
     assert sent(record) == [[("edit", first.image.sha256), ("reference", wanted.sha256)]]
 
@@ -147,7 +139,7 @@ async def test_a_choice_of_references_goes_with_the_image_that_is_changed(stage)
 async def test_where_there_is_no_room_for_the_image_it_is_drawn_anew(make_stage, tmp_path):
     stage = make_stage(tmp_path / "home", max_references=1)
     wanted = stage.library.plant("another heart")
-    await ran(stage, [])
+    await scripted_run(stage, [])
     record = await gone_on(stage, [], feedback=RED, add_images=[wanted.sha256])
     assert sent(record) == [[("reference", wanted.sha256)]]
     assert record.revision is None
@@ -160,7 +152,7 @@ async def test_an_edited_image_is_changed_further_within_its_mask(stage):
     hole.paste((0, 0, 0, 0), (0, 0, 8, 8))
     room, mask = await blobs.put(sample_image("room")), await blobs.put(png(hole))
     own = Subject(image=room, intent="edit", mask=mask)
-    first = await ran(stage, [], subjects=[own])
+    first = await scripted_run(stage, [], subjects=[own])
     assert first.image.width == room.width
     record = await gone_on(stage, [], feedback=RED)
     assert [(one.role, one.selected_by, one.mask) for one in record.attempts[0].references] == [
@@ -171,7 +163,7 @@ async def test_an_edited_image_is_changed_further_within_its_mask(stage):
 
 async def test_a_judge_that_takes_no_feedback_reads_it_in_the_prompt(stage):
     stage.judge.capabilities = Capabilities()
-    await ran(stage, [])
+    await scripted_run(stage, [])
     record = await gone_on(stage, [], feedback=RED)
     call = stage.judge.calls[-1]
     assert (call.arguments["requirements"], call.arguments["prompt"]) == ([], with_feedback("a heart", [RED]))
@@ -180,20 +172,20 @@ async def test_a_judge_that_takes_no_feedback_reads_it_in_the_prompt(stage):
 
 async def test_a_replay_of_it_costs_nothing_and_is_the_same(stage):
     stage.library.plant(f"a detailed picture of {RED}")
-    await ran(stage, [])
+    await scripted_run(stage, [])
     record = await gone_on(stage, [RED], [], feedback=RED)
     calls = len(stage.generator.calls) + len(stage.judge.calls)
-    again = await last(stage.runner.replay("second", ForkOptions(step=1), new_id="again"))
+    again = await last_record(stage.runner.replay("second", ForkOptions(step=1), new_id="again"))
     assert again.canonical().model_dump_json() == record.canonical().model_dump_json()
     assert len(stage.generator.calls) + len(stage.judge.calls) == calls
     stage.judge.enqueue([])
-    other = await last(stage.runner.replay("second", ForkOptions(step=1, prompt="a star"), new_id="other"))
+    other = await last_record(stage.runner.replay("second", ForkOptions(step=1, prompt="a star"), new_id="other"))
     assert other.attempts[0].prompt.endswith(with_feedback("a star", [RED]))
 
 
 @pytest.mark.parametrize("mode", ["fused", "stepwise"])
 async def test_either_way_of_judging_reads_it(stage, mode):
-    await ran(stage, [], judge_mode=mode)
+    await scripted_run(stage, [], judge_mode=mode)
     record = await gone_on(stage, [], feedback=RED)
     assert record.outcome is Outcome.ALIGNED
     assert stage.judge.calls[-1].arguments["prompt"] == with_feedback("a heart", [RED])

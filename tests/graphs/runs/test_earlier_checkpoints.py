@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.formatting.interface_terms import document_in_commands
+from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.history import steps
 
 CAPTION = "a detailed picture of a heart"
-
-
-async def last(events: Any) -> RunRecord:
-    return [event async for event in events][-1].record
 
 
 @pytest.fixture
@@ -52,7 +48,7 @@ async def test_records_and_steps_are_what_they_were(earlier):
 async def test_a_run_that_waited_is_told_its_choice_and_goes_on(earlier):
     stage, _, _ = earlier
     stage.judge.enqueue([])
-    record = await last(stage.runner.resume("waiting", choose=[2]))
+    record = await last_record(stage.runner.resume("waiting", choose=[2]))
     assert (record.outcome, record.references[0].title) == (Outcome.ALIGNED, "Heart 0.8")
     assert record == await stage.runner.record("waiting")
 
@@ -60,7 +56,7 @@ async def test_a_run_that_waited_is_told_its_choice_and_goes_on(earlier):
 async def test_a_run_that_was_killed_goes_on_where_it_was(earlier):
     stage, expected, _ = earlier
     stage.judge.enqueue([])
-    record = await last(stage.runner.resume("killed"))
+    record = await last_record(stage.runner.resume("killed"))
     assert record.outcome is Outcome.ALIGNED
     assert record.calls["generate"] == expected["killed"]["record"]["calls"]["generate"] + 1
     nodes = [step.node for step in await steps(stage.runner.dependencies, "killed")]
@@ -70,7 +66,7 @@ async def test_a_run_that_was_killed_goes_on_where_it_was(earlier):
 async def test_every_step_can_be_replayed_without_a_call(earlier):
     stage, expected, _ = earlier
     for index, *_ in expected["ended"]["steps"]:
-        record = await last(stage.runner.replay("ended", ForkOptions(step=index), new_id=f"again{index}"))
+        record = await last_record(stage.runner.replay("ended", ForkOptions(step=index), new_id=f"again{index}"))
         assert record.canonical() == (await stage.runner.record("ended")).canonical()
     assert not stage.generator.calls
     assert not stage.judge.calls

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import RefusalError, UnknownRunError
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.agent.types import Outcome
 from imagerag.graphs.runs.history import steps
+from tests.scripted_runs import scripted_spec
 
 CAPTIONS = ("a detailed picture of a heart", "a detailed picture of a moon")
 ROUND = ["extract_concepts", "write_captions", "retrieve", "retrieve", "shortlist", "regenerate", "critique"]
 WHOLE = ["input", "generate", "critique", *ROUND, "finish"]
-
-
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
 async def two_concepts(stage: Any, name: str, *, until: int | None = None, **config: Any) -> None:
@@ -24,7 +21,7 @@ async def two_concepts(stage: Any, name: str, *, until: int | None = None, **con
     for caption in CAPTIONS:
         stage.library.plant(caption)
     stage.judge.enqueue(["a heart", "a moon"], [])
-    events = stage.runner.start("a heart and a moon", setup(**config), run_id=name)
+    events = stage.runner.start("a heart and a moon", scripted_spec(**config), run_id=name)
     async for event in events:
         if event.kind == "step" and event.sequence == until:
             break
@@ -80,7 +77,7 @@ async def test_a_run_killed_at_any_step_shows_where_it_stands_and_goes_on(make_s
 
 async def test_a_failed_step_has_its_call_and_the_ending(stage):
     stage.generator.enqueue(RefusalError("no"))
-    [_ async for _ in stage.runner.start("a heart", setup(), run_id="refused")]
+    [_ async for _ in stage.runner.start("a heart", scripted_spec(), run_id="refused")]
     _, failed, finish = await steps(stage.runner.dependencies, "refused")
     assert (failed.node, failed.status, len(failed.calls)) == ("generate", "failed", 1)
     assert failed.changes["result"].after.outcome is Outcome.REFUSED
@@ -98,7 +95,7 @@ async def test_a_cancelled_run_ends_with_that(stage):
 async def test_a_waiting_step_waits_and_then_is_done(stage):
     stage.library.plant(CAPTIONS[0])
     stage.judge.enqueue(["a heart"], [])
-    [_ async for _ in stage.runner.start("a heart", setup(select=True), run_id="ask")]
+    [_ async for _ in stage.runner.start("a heart", scripted_spec(select=True), run_id="ask")]
     found = await steps(stage.runner.dependencies, "ask")
     assert (found[-1].node, found[-1].status) == ("select", "waiting")
     [_ async for _ in stage.runner.resume("ask", choose=[1])]
@@ -109,7 +106,7 @@ async def test_a_waiting_step_waits_and_then_is_done(stage):
 async def test_a_run_whose_steps_were_not_kept_has_one(stage):
     stage.judge.enqueue([])
     runner = replace(stage.runner, durability="exit")
-    [_ async for _ in runner.start("a heart", setup(), run_id="short")]
+    [_ async for _ in runner.start("a heart", scripted_spec(), run_id="short")]
     (only,) = await steps(stage.runner.dependencies, "short")
     assert (only.index, only.node) == (0, "state")
     assert list(only.calls) == (await stage.runner.record("short")).call_log

@@ -15,32 +15,30 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
-from imagerag.graphs.runs import removal
+from imagerag.agent.types import Outcome
+from imagerag.graphs.runs import removal, run_sizes
 from imagerag.graphs.runs.continuation import ContinueOptions
+from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.fork import ForkOptions
+from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
 from imagerag.graphs.runs.reindexing import missing_from_index
-from imagerag.graphs.runs.removal import PruneLimits, choose_runs, collect, measure, preview, remove_runs
+from imagerag.graphs.runs.removal import collect, preview, remove_runs
+from imagerag.graphs.runs.run_sizes import measure
 from imagerag.store.blob_references import footprints
 from imagerag.store.file_lock import run_lock
 from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.integrity_check import blob_files, integrity_problems
 from tests.processes import Python
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-
-
-async def last(events: Any) -> RunRecord:
-    return [event async for event in events][-1].record
-
-
 async def ran(stage: Any, run_id: str, *judgements: Any, prompt: str = "", **config: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.start(prompt or f"a heart for {run_id}", setup(**config), run_id=run_id))
+    return await last_record(
+        stage.runner.start(prompt or f"a heart for {run_id}", scripted_spec(**config), run_id=run_id)
+    )
 
 
 async def remove(stage: Any, *run_ids: str, **options: Any) -> Any:
@@ -103,11 +101,11 @@ async def test_a_run_that_is_being_made_is_refused_and_passed_over_by_prune(stag
 async def test_a_replay_of_a_removed_run_still_costs_nothing(stage):
     stage.library.plant(CAPTION)
     await ran(stage, "first", ["a heart"], [])
-    again = await last(stage.runner.replay("first", ForkOptions(step=1), new_id="again"))
+    again = await last_record(stage.runner.replay("first", ForkOptions(step=1), new_id="again"))
     asked = len(stage.generator.calls) + len(stage.judge.calls)
     await remove(stage, "first")
     assert blobs_of(stage) >= images(again)
-    third = await last(stage.runner.replay("again", ForkOptions(step=1), new_id="third"))
+    third = await last_record(stage.runner.replay("again", ForkOptions(step=1), new_id="third"))
     assert third.canonical() == again.canonical()
     assert len(stage.generator.calls) + len(stage.judge.calls) == asked
     await remove(stage, "again", "third")
@@ -119,7 +117,7 @@ async def test_what_a_run_goes_on_from_stays_when_that_is_removed(stage):
     stage.library.plant(CAPTION)
     await ran(stage, "first", ["a heart"], ["a heart"], max_rounds=1)
     stage.judge.enqueue([])
-    more = await last(stage.runner.continue_run("first", ContinueOptions(more_rounds=1), new_id="more"))
+    more = await last_record(stage.runner.continue_run("first", ContinueOptions(more_rounds=1), new_id="more"))
     await remove(stage, "first")
     for sha in images(more):
         assert await stage.runner.dependencies.blobs.get(sha)
@@ -261,7 +259,8 @@ async def test_max_size_takes_the_oldest_until_it_is_met(stage):
     assert [one.run_id for one in some] == ["run0", "run1", "run2"]
 
 
-async def test_sizes_that_were_measured_serve_the_choice_and_the_removal(stage, monkeypatch):
+@pytest.mark.parametrize("written_since", [False, True])
+async def test_sizes_that_were_measured_serve_the_choice_and_the_removal(stage, monkeypatch, written_since):
     read: list[str | None] = []
 
     def counted(home: Any, run_id: str | None = None) -> Any:
@@ -271,13 +270,17 @@ async def test_sizes_that_were_measured_serve_the_choice_and_the_removal(stage, 
     for number in range(3):
         await ran(stage, f"run{number}", [])
     dependencies = stage.runner.dependencies
-    monkeypatch.setattr(removal, "footprints", counted)
+    for module in (run_sizes, removal):
+        monkeypatch.setattr(module, "footprints", counted)
     sizes = await measure(dependencies)
     chosen = await choose_runs(dependencies, PruneLimits(max_bytes=0, keep=1), sizes=sizes)
     planned = await preview(dependencies, chosen, sizes=sizes)
+    if written_since:
+        sizes._at = datetime(2000, 1, 1, tzinfo=UTC)
     done = await remove_runs(dependencies, chosen, sizes=sizes)
     assert (done.runs, done.freed_bytes) == (planned.runs, planned.freed_bytes)
-    assert read == [None, "run0", "run1", None]  # once to measure, and once for what others still refer to
+    again = {"run0", "run1"} if written_since else set()
+    assert (read[0], {*read[1:-1]}, read[-1]) == (None, again, None)  # at last for what others still refer to
 
 
 async def test_one_run_is_looked_at_without_the_answers_of_others(stage):
@@ -298,8 +301,8 @@ KILLED = """
     import asyncio, os, random, signal, sys, threading, time
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.graphs.runs import removal
-    from imagerag.graphs.runs.removal import PruneLimits, choose_runs, remove_runs
+    from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
+    from imagerag.graphs.runs.removal import remove_runs
 
     stage = make_stage(sys.argv[1])
 

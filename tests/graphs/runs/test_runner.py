@@ -11,28 +11,21 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRunError, UsageError
-from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.agent.types import Outcome, RunSpec
+from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.validation import MAX_PROMPT
 from imagerag.store import run_index as run_list
 from imagerag.store.file_lock import is_locked
 from tests.processes import Python, python
+from tests.scripted_runs import scripted_spec
 
 CAPTION = "a detailed picture of a heart"
-
-
-def setup(**config: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
-
-
-async def last(events: Any) -> RunRecord:
-    return [event async for event in events][-1].record
 
 
 async def test_events_tell_the_run_in_order_and_the_last_carries_the_record(stage):
     stage.library.plant(CAPTION)
     stage.judge.enqueue(["a heart"], [])
-    events = [event async for event in stage.runner.start("a heart", setup(), run_id="mine")]
+    events = [event async for event in stage.runner.start("a heart", scripted_spec(), run_id="mine")]
     assert [event.sequence for event in events] == list(range(len(events)))
     assert [events[0].kind, events[1].kind, events[-1].kind] == ["started", "step", "ended"]
     assert events[1].node == "generate"
@@ -47,7 +40,7 @@ async def test_events_tell_the_run_in_order_and_the_last_carries_the_record(stag
 async def test_the_list_of_runs_says_how_each_ended(stage):
     stage.judge.enqueue([], ["a heart"])
     for name in ("one", "two"):
-        await last(stage.runner.start(f"prompt {name}", setup(), run_id=name))
+        await last_record(stage.runner.start(f"prompt {name}", scripted_spec(), run_id=name))
     entries = await stage.runner.dependencies.runs.list()
     assert {(entry.run_id, entry.status, entry.outcome) for entry in entries} == {
         ("one", "ended", "aligned"),
@@ -59,39 +52,41 @@ async def test_a_run_that_asks_waits_and_goes_on_with_what_was_chosen(stage):
     stage.library.plant(CAPTION, similarity=0.9, title="Heart 1")
     second = stage.library.plant(CAPTION, similarity=0.8, title="Heart 2")
     stage.judge.enqueue(["a heart"], [])
-    waiting = await last(stage.runner.start("a heart", setup(select=True), run_id="ask"))
+    waiting = await last_record(stage.runner.start("a heart", scripted_spec(select=True), run_id="ask"))
     assert (waiting.status, waiting.outcome) == ("interrupted", None)
     assert [(c["number"], c["title"]) for c in waiting.question["candidates"]] == [(1, "Heart 1"), (2, "Heart 2")]
     assert "choose=[1, 2]" in waiting.next_steps[0]
     with pytest.raises(RunStateError, match="waits for a choice"):
-        await last(stage.runner.resume("ask"))
+        await last_record(stage.runner.resume("ask"))
     with pytest.raises(UsageError, match="1 to 2"):
-        await last(stage.runner.resume("ask", choose=[3]))
-    record = await last(stage.runner.resume("ask", choose=[2]))
+        await last_record(stage.runner.resume("ask", choose=[3]))
+    record = await last_record(stage.runner.resume("ask", choose=[2]))
     assert record.outcome is Outcome.ALIGNED
     assert [(ref.image, ref.selected_by) for ref in record.references] == [(second, "by_hand")]
     with pytest.raises(RunStateError, match="has ended"):
-        await last(stage.runner.resume("ask", choose=[1]))
+        await last_record(stage.runner.resume("ask", choose=[1]))
 
 
 async def test_more_than_can_be_sent_are_refused_and_the_run_goes_on_waiting(stage):
     images = [stage.library.plant(CAPTION, similarity=0.9 - at / 10, title=f"Heart {at}") for at in range(3)]
     stage.judge.enqueue(["a heart"], [])
-    waiting = await last(stage.runner.start("a heart", setup(select=True, max_references=2), run_id="ask"))
+    waiting = await last_record(
+        stage.runner.start("a heart", scripted_spec(select=True, max_references=2), run_id="ask")
+    )
     assert waiting.question["limit"] == 2
     for many in ([1, 2, 3], [1, images[1].sha256, "3"]):
         with pytest.raises(UsageError, match="3 are too many: at most 2 can be sent"):
-            await last(stage.runner.resume("ask", choose=many))
+            await last_record(stage.runner.resume("ask", choose=many))
     assert (await stage.runner.record("ask")).status == "interrupted"
-    record = await last(stage.runner.resume("ask", choose=[3, 1, images[2].sha256]))
+    record = await last_record(stage.runner.resume("ask", choose=[3, 1, images[2].sha256]))
     assert [ref.image for ref in record.references] == [images[2], images[0]]
 
 
 async def test_choosing_none_is_an_answer(stage):
     stage.library.plant(CAPTION)
     stage.judge.enqueue(["a heart"])
-    await last(stage.runner.start("a heart", setup(select=True), run_id="none"))
-    record = await last(stage.runner.resume("none", choose=[]))
+    await last_record(stage.runner.start("a heart", scripted_spec(select=True), run_id="none"))
+    record = await last_record(stage.runner.resume("none", choose=[]))
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
     assert [c.decision for c in record.searches[0].candidates] == ["rejected_by_hand"]
 
@@ -99,26 +94,26 @@ async def test_choosing_none_is_an_answer(stage):
 @pytest.mark.parametrize("prompt", ["", " \n\t", "x" * (MAX_PROMPT + 1), "a\0b", "half a \ud83d character"], ids=repr)
 async def test_prompts_that_cannot_be_drawn_are_refused_at_once(stage, prompt):
     with pytest.raises(UsageError):
-        await last(stage.runner.start(prompt, setup()))
+        await last_record(stage.runner.start(prompt, scripted_spec()))
     assert stage.generator.calls == []
 
 
 @pytest.mark.parametrize("run_id", ["", "a/b", "../x", "a.b", "x" * 101, "a b"])
 async def test_a_run_id_that_cannot_be_one_is_refused(stage, run_id):
     with pytest.raises(UsageError, match="run id"):
-        await last(stage.runner.start("a heart", setup(), run_id=run_id))
+        await last_record(stage.runner.start("a heart", scripted_spec(), run_id=run_id))
 
 
 async def test_unknown_runs_and_libraries_are_named(stage):
     with pytest.raises(UnknownRunError, match="nothing-like-it"):
         await stage.runner.record("nothing-like-it")
     with pytest.raises(UnknownLibraryError, match="elsewhere"):
-        await last(stage.runner.start("x", RunSpec(generator="scripted", judge="scripted", library="elsewhere")))
+        await last_record(stage.runner.start("x", RunSpec(generator="scripted", judge="scripted", library="elsewhere")))
 
 
 async def test_leaving_the_loop_early_cancels_the_run_and_keeps_the_drawing(stage):
     stage.judge.enqueue(["a heart"])
-    events = stage.runner.start("a heart", setup(), run_id="left")
+    events = stage.runner.start("a heart", scripted_spec(), run_id="left")
     async for event in events:
         if event.node == "generate":
             break
@@ -130,7 +125,7 @@ async def test_leaving_the_loop_early_cancels_the_run_and_keeps_the_drawing(stag
 
 async def test_a_cancelled_task_stops_spending(stage):
     stage.judge.latency_s = 30
-    task = asyncio.create_task(last(stage.runner.start("a heart", setup(), run_id="gone")))
+    task = asyncio.create_task(last_record(stage.runner.start("a heart", scripted_spec(), run_id="gone")))
     while not stage.judge.calls:
         await asyncio.sleep(0.01)
     task.cancel()
@@ -143,7 +138,7 @@ async def test_a_cancelled_task_stops_spending(stage):
 async def test_many_runs_at_once_do_not_touch_each_other(stage):
     stage.judge.enqueue(*[[]] * 12)
     records = await asyncio.gather(
-        *(last(stage.runner.start(f"prompt {n}", setup(), run_id=f"run-{n}")) for n in range(12))
+        *(last_record(stage.runner.start(f"prompt {n}", scripted_spec(), run_id=f"run-{n}")) for n in range(12))
     )
     assert [record.prompt for record in records] == [f"prompt {n}" for n in range(12)]
     assert len({record.image.sha256 for record in records}) == 12
@@ -183,7 +178,7 @@ async def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_again(tmp_path
     assert (before.status, before.outcome) == ("running", None)
     assert before.next_steps == ["the run is unfinished: `rag.runs.resume('killed')`"]
     stage.judge.enqueue(*[["a heart"], ["a heart"], []][before.calls.get("judge.critique", 0) :])
-    record = await last(stage.runner.resume("killed"))
+    record = await last_record(stage.runner.resume("killed"))
     assert (record.outcome, len(record.attempts)) == (Outcome.ALIGNED, 3)
     assert record.calls == {"generate": 3, "judge.critique": 3}
     assert len(stage.generator.calls) == 3 - before.calls["generate"]
@@ -219,7 +214,7 @@ async def test_an_answer_that_arrived_before_the_kill_is_not_asked_for_again(tmp
     killed = python("-c", textwrap.dedent(TORN), home, Path(__file__).parents[1])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stage = make_stage(home, [[]])
-    record = await last(stage.runner.resume("torn"))
+    record = await last_record(stage.runner.resume("torn"))
     assert record.outcome is Outcome.ALIGNED
     assert stage.generator.calls == []
     assert record.calls == {"generate": 1, "judge.critique": 1}
@@ -240,7 +235,7 @@ async def test_no_image_is_in_a_checkpoint(stage):
     for similarity in (0.9, 0.8):
         stage.library.plant(CAPTION, similarity=similarity)
     stage.judge.enqueue(["a heart"], ["a heart"], [])
-    await last(stage.runner.start("a heart", setup(), run_id="weigh"))
+    await last_record(stage.runner.start("a heart", scripted_spec(), run_id="weigh"))
     home = stage.runner.dependencies.home
     for file in (home.checkpoints, home.store, home.run_list):
         with sqlite3.connect(file) as connection:
@@ -253,9 +248,9 @@ async def test_no_image_is_in_a_checkpoint(stage):
 
 async def test_an_id_that_is_taken_is_refused_and_the_run_stays_as_it_was(stage):
     stage.judge.enqueue([])
-    first = await last(stage.runner.start("a heart", setup(), run_id="mine"))
+    first = await last_record(stage.runner.start("a heart", scripted_spec(), run_id="mine"))
     with pytest.raises(RunStateError, match="there is a run mine already"):
-        await last(stage.runner.start("a star", setup(), run_id="mine"))
+        await last_record(stage.runner.start("a star", scripted_spec(), run_id="mine"))
     assert await stage.runner.record("mine") == first
     assert [entry.prompt for entry in await stage.runner.dependencies.runs.list()] == ["a heart"]
 
@@ -263,13 +258,13 @@ async def test_an_id_that_is_taken_is_refused_and_the_run_stays_as_it_was(stage)
 async def test_a_run_is_made_by_one_at_a_time(stage):
     stage.library.plant(CAPTION)
     stage.judge.enqueue(["a heart"], [])
-    run = stage.runner.start("a heart", setup(), run_id="mine")
+    run = stage.runner.start("a heart", scripted_spec(), run_id="mine")
     async for event in run:
         if event.node == "critique":
             break
     with pytest.raises(RunStateError, match="being made right now"):
-        await last(stage.runner.resume("mine"))
-    assert (await last(run)).outcome is Outcome.ALIGNED
+        await last_record(stage.runner.resume("mine"))
+    assert (await last_record(run)).outcome is Outcome.ALIGNED
     assert len(stage.generator.calls) == 2
     assert not list((stage.runner.dependencies.home.root / "running").iterdir())
 
@@ -277,7 +272,7 @@ async def test_a_run_is_made_by_one_at_a_time(stage):
 async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_killed_is(tmp_path, make_stage):
     stage = make_stage(tmp_path / "home")
     stage.judge.enqueue([])
-    run = stage.runner.start("a heart", setup(), run_id="theirs")
+    run = stage.runner.start("a heart", scripted_spec(), run_id="theirs")
     async for event in run:
         if event.kind == "step":
             break
@@ -295,16 +290,16 @@ async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_
         holder.stdout.readline()
         assert is_locked(lock)
         with pytest.raises(RunStateError, match="being made right now"):
-            await last(stage.runner.resume("theirs"))
+            await last_record(stage.runner.resume("theirs"))
     finally:
         holder.kill()
         holder.communicate()
     assert not is_locked(lock)
-    assert (await last(stage.runner.resume("theirs"))).outcome is Outcome.ALIGNED
+    assert (await last_record(stage.runner.resume("theirs"))).outcome is Outcome.ALIGNED
 
 
 async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancelled(stage):
-    run = stage.runner.start("a heart", setup(), run_id="early")
+    run = stage.runner.start("a heart", scripted_spec(), run_id="early")
     await anext(run)
     await run.aclose()
     entries = await stage.runner.dependencies.runs.list()
@@ -324,7 +319,7 @@ async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled
         written(connection, entry)
 
     monkeypatch.setattr(run_list, "upsert_row", slow)
-    task = asyncio.create_task(last(stage.runner.start("a heart", setup(), run_id="early")))
+    task = asyncio.create_task(last_record(stage.runner.start("a heart", scripted_spec(), run_id="early")))
     await asyncio.to_thread(begun.wait, 30)
     task.cancel()
     await asyncio.sleep(0)

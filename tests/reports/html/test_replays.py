@@ -7,17 +7,20 @@ Two sketch runs and one over HTTP here; `STORM=full` in the environment makes it
 """
 
 import os
-import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagerag import ImageRAG, RunRecord
-from imagerag.graphs.runs.history import canonical
+from imagerag.agent.types import RunResult, RunSpec
+from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports.html.report_writer import images_of
 from imagerag.reports.html.run_page import report
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
+from tests.conftest import copied
 
 FULL = os.environ.get("STORM") == "full"
 
@@ -41,7 +44,44 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("replays") / "home")
+    return copied(sketch_home, tmp_path_factory.mktemp("replays") / "home")
+
+
+def canonical(steps: Sequence[Step]) -> list[Step]:
+    """The same steps without what names and dates them or says who paid: a replay that changed nothing has the same."""
+    comparable = [(step, _distinguishable(step.changes)) for step in steps]
+    comparable = [(step, changes) for step, changes in comparable if step.node != "update" or changes]
+    places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in comparable))}
+    return [
+        replace(
+            step,
+            index=index,
+            superstep=places[step.superstep],
+            before=None,
+            after=None,
+            at=None,
+            elapsed_s=0.0,
+            changes=changes,
+            calls=tuple(call.canonical() for call in step.calls if call.completed),
+        )
+        for index, (step, changes) in enumerate(comparable)
+    ]
+
+
+def _distinguishable(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """Changes of what the run was asked and did; not of its date, of where it comes from, or of who pays."""
+    plain = {
+        name: Change(*(_undated(value) for value in (change.before, change.after)))
+        for name, change in changes.items()
+        if name not in ("started_at", "parent_run")
+    }
+    return {name: change for name, change in plain.items() if change.before != change.after}
+
+
+def _undated(value: Any) -> Any:
+    if isinstance(value, RunSpec):
+        return value.canonical()
+    return value.model_copy(update={"at": None}) if isinstance(value, RunResult) else value
 
 
 async def page(rag: ImageRAG, record: RunRecord) -> str:

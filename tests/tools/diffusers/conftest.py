@@ -24,9 +24,6 @@ from tiny_pipelines import BUILDERS, CALLS, SIZE, SMALLER, WEIGHTS
 Make = Callable[..., DiffusersGenerator]
 
 
-HERE = Path(__file__).parent
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Tiny tensors gain nothing from further threads, and wait for them on a busy machine."""

@@ -10,7 +10,7 @@ from PIL import Image
 from imagerag.agent.ports import logit_scale_of
 from imagerag.graphs.configuration.settings import PRESETS
 from imagerag.tools.embedders import weights
-from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER, DEFAULT_MODEL, PAPER_ENCODER
+from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER, DEFAULT_MODEL
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip.judge import ClipJudge
 from imagerag.tools.judges.clip.region_scorer import SLACK
@@ -109,6 +109,7 @@ def test_the_default_is_multilingual_and_the_papers_encoder_has_a_name() -> None
     assert identity.preprocess.startswith("256x256, squash, bicubic, mean 0.5 0.5 0.5")
     assert {preset["embedder"] for preset in PRESETS.values()} == {"sketch", DEFAULT_ENCODER}
     assert make_judge("clip").identity == f"clip:{DEFAULT_ENCODER}"
-    paper = make_embedder(PAPER_ENCODER).identity
-    assert (paper.spec, paper.weights, paper.dimension) == (PAPER_ENCODER, "openai", 512)
+    spec = "open_clip:ViT-B-32-quickgelu/openai"
+    paper = make_embedder(spec).identity
+    assert (paper.spec, paper.weights, paper.dimension) == (spec, "openai", 512)
     assert weights.find(DEFAULT_MODEL).context_length == 64

@@ -243,9 +243,6 @@ async def follow(home: Path, setup: RunSpec) -> Any:
     return record
 
 
-CRITIQUE = '{"checks": [{"requirement": "a star", "kind": "content", "met": %s, "evidence": ""}], "missing": %s}'
-
-
 async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     tmp_path: Path, servers: list[MockOpenAIServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.ports import ImageGenerator, ImagePart
+from imagerag.agent.ports import ImageGenerator
 from imagerag.tools.gemini.client import GeminiCredentials
 from imagerag.tools.generators.gemini import GeminiImages
 from imagerag.tools.judges.vlm.gemini_backend import GeminiChat
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.testing.mock_gemini import GeminiRequest, MockGeminiServer
-from imagerag.tools.testing.mock_openai import tiny_png
 
 genai = pytest.importorskip("google.genai")
 
@@ -33,15 +32,6 @@ def server() -> Iterator[MockGeminiServer]:
     with MockGeminiServer() as loopback:
         yield loopback
     assert loopback.errors == []
-
-
-@pytest.fixture
-def references() -> list[ImagePart]:
-    """The user's own subject, and an image from the library."""
-    return [
-        ImagePart(data=tiny_png("subject"), media_type="image/png", role="subject", concept="my cat"),
-        ImagePart(data=tiny_png("reference"), media_type="image/png", caption="a blue star"),
-    ]
 
 
 def account(server: MockGeminiServer) -> GeminiCredentials:

@@ -153,11 +153,6 @@ async def test_a_reference_that_is_too_large_a_file_is_scaled_down(
     assert second.data == small.data
 
 
-def said(text: str) -> dict[str, Any]:
-    """A response of text."""
-    return {"candidates": [{"finishReason": "STOP", "content": {"parts": [{"text": text}]}}]}
-
-
 BLOCKED = [
     *[{"promptFeedback": {"blockReason": why}} for why in ("SAFETY", "OTHER", "PROHIBITED_CONTENT", "SOMETHING_NEW")],
     *[

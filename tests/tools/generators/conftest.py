@@ -7,8 +7,7 @@ import openai
 import pytest
 from PIL import Image
 
-from imagerag.agent.ports import ImagePart
-from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 
 KEY = "sk-test-0123456789abcdefSECRET"
 
@@ -50,16 +49,7 @@ def mask() -> bytes:
 
 
 @pytest.fixture
-def references() -> list[ImagePart]:
-    """The user's own subject, and a picture from the library."""
-    return [
-        ImagePart(data=tiny_png("subject"), media_type="image/png", role="subject", concept="my cat"),
-        ImagePart(data=tiny_png("reference"), media_type="image/png", caption="a blue star"),
-    ]
-
-
-@pytest.fixture
 def client(server: MockOpenAIServer, key: str) -> Iterator[openai.OpenAI]:
     """The SDK's own client, pointed at the server."""
-    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=5) as made:
+    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=60) as made:
         yield made

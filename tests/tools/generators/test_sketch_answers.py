@@ -25,10 +25,10 @@ def test_a_template_is_read_back_whatever_is_in_prompt_and_captions() -> None:
     captions = ["a striped, blue moon: new.", "two\nlines {n}", "Draw one new picture"]
     used = [UsedReference(image=SEEN, caption=caption) for caption in captions]
     prompt = "a red circle\n\nImage 2: not one"
-    scene, named = answers.scene_of(reference_prompt(answers.template, prompt, used))
+    scene, named = answers.read_prompt(reference_prompt(answers.template, prompt, used))
     assert scene == prompt
-    assert named == dict(enumerate(captions, start=1))
-    assert answers.scene_of("plain words") == ("plain words", {})
+    assert {n: image.caption for n, image in named.items()} == dict(enumerate(captions, start=1))
+    assert answers.read_prompt("plain words") == ("plain words", {})
 
 
 async def test_it_draws_what_the_painter_draws() -> None:

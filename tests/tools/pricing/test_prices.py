@@ -17,12 +17,6 @@ CHAT = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details"
 SQUARE = Size(width=1024, height=1024)
 
 
-@pytest.fixture(autouse=True)
-def _no_table_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("IMAGERAG_PRICES", "IMAGERAG_HOME", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def test_every_packaged_row_says_where_it_is_from_and_when() -> None:
     prices = Prices.load()
     assert prices.counts

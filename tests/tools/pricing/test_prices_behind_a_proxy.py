@@ -10,12 +10,6 @@ from imagerag.tools.registry import make_generator, make_judge
 USAGE = {"input_tokens": 50, "output_tokens": 100, "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}
 
 
-@pytest.fixture(autouse=True)
-def _no_table_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("IMAGERAG_PRICES", "IMAGERAG_HOME", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.mark.parametrize("model", ["gpt-image-2", "openai/gpt-image-2", "azure/gpt-image-2"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_a_sold_model_costs_what_its_maker_takes(model: str, host: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,7 +20,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.description_options import DescribeOptions
 from imagerag.store.data_dir import DataDir
 from imagerag.tools import automatic, registry
-from imagerag.tools.automatic import AUTO, ORDER, ROLES, choose, expanded, reason_of
+from imagerag.tools.automatic import AUTO, ORDER, AutoRole, choose, expanded, reason_of
 from imagerag.tools.local_servers import local_servers_now, seeing
 from imagerag.tools.services.table import SERVICES
 from imagerag.tools.testing.mock_openai import DefaultResponder, Fault, MockOpenAIServer
@@ -84,7 +84,7 @@ def place(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
 
 
 def test_nothing_there_is_an_error_that_lists_what_was_looked_for() -> None:
-    for role in ROLES:
+    for role in get_args(AutoRole):
         with pytest.raises(SpecError) as caught:
             choose(role)
         message = str(caught.value)
@@ -144,7 +144,7 @@ def test_a_local_server_is_taken_with_its_first_model_that_sees_images(
 ) -> None:
     with listing({path: json.dumps(body).encode()}) as address:
         place(monkeypatch, name, address)
-        for role in ROLES:
+        for role in get_args(AutoRole):
             found = choose(role)
             assert (found.spec, found.reason) == (f"{name}:{model}", f"auto is {name}:{model} ({address} answers)")
         dependencies = Dependencies(DataDir(tmp_path))

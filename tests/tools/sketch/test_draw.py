@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.agent.images.subject_segmentation import cut_subject, label, regions
+from imagerag.agent.images.subject_segmentation import cut_subjects, label, regions
 from imagerag.tools.sketch.renderer import INK, draw, stamp
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,
@@ -80,8 +80,7 @@ def test_subjects_are_found_and_cut_out_on_every_background(background: str) -> 
 
 def overlap(picture: Image.Image, truth: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> float:
     """Intersection over union of the cut-out, put back at its box, and the true mask."""
-    cutout = cut_subject(picture)
-    assert cutout is not None
+    cutout = cut_subjects(picture)[0]
     found = np.zeros_like(truth)
     left, top, right, bottom = regions(picture)[0]
     found[top:bottom, left:right] = np.asarray(cutout)[..., 3] > 0
@@ -111,7 +110,7 @@ def photograph() -> Image.Image:
 )
 def test_nothing_is_found_where_nothing_stands_out(picture: Image.Image) -> None:
     assert regions(picture) == []
-    assert cut_subject(picture) is None
+    assert cut_subjects(picture) == []
 
 
 def test_transparent_pictures_are_read_on_white() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.agent.images.subject_segmentation import cut_subject, regions
+from imagerag.agent.images.subject_segmentation import cut_subjects, regions
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.sketch.generator import SketchGenerator
@@ -31,8 +31,7 @@ def reference(thing: Thing, concept: str | None = None, background: str = "white
 
 def silhouette(picture: Image.Image) -> Mask:
     """The largest subject's mask, scaled to 48 x 48."""
-    cutout = cut_subject(picture)
-    assert cutout is not None
+    cutout = cut_subjects(picture)[0]
     return np.asarray(cutout.getchannel("A").resize((48, 48))) > 127
 
 

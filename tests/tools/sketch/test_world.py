@@ -24,12 +24,11 @@ from imagerag.tools.sketch.world import (
     COLOURS,
     PATTERNS,
     SHAPES,
-    Placed,
-    Scene,
     Thing,
     all_things,
-    caption,
+    article,
     describe,
+    listing,
     random_scene,
     scatter,
 )
@@ -60,7 +59,7 @@ def test_importing_the_world_loads_nothing_heavy() -> None:
 
 @given(st.lists(things, min_size=1, max_size=3), st.sampled_from(BACKGROUNDS))
 def test_reading_a_caption_gives_the_scene_back(wanted: list[Thing], background: str) -> None:
-    reading = parse(caption(Scene(tuple(Placed(thing) for thing in wanted), background)))
+    reading = parse(f"{listing([describe(thing) for thing in wanted])} on {article(background)} background")
     assert [(m.shape, m.colour, m.pattern) for m in reading.mentions] == [
         (thing.shape, thing.colour, thing.pattern) for thing in wanted
     ]

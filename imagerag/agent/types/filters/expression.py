@@ -20,6 +20,7 @@ from imagerag.agent.types.filters.conditions import (
     negation,
 )
 from imagerag.agent.types.filters.parser import parse
+from imagerag.agent.visible_text import is_blank
 
 
 class FilterExpression(FrozenModel):
@@ -69,7 +70,7 @@ class FilterExpression(FrozenModel):
 
 
 def _empty_is_none(value: Any) -> Any:
-    blank = isinstance(value, str) and not value.strip()
+    blank = isinstance(value, str) and is_blank(value)
     return None if blank or (isinstance(value, Mapping | list | tuple) and not value) else value
 
 

@@ -49,7 +49,7 @@ def facets(home: DataDir, name: str) -> Facets:
         LibraryDamagedError: its files cannot be read.
     """
     table = open_table(home, name)
-    counted = _Counted(_typed_keys(table, name))
+    counted = _ValueCounts(_typed_keys(table, name))
     typed = [column for kinds in counted.typed.values() for column in kinds.values()]
     try:
         for columns in parts(table, ["caption", "tags", "licence", "metadata", *typed]):
@@ -76,7 +76,7 @@ def _typed_keys(table: Any, name: str) -> Columns:
     return {} if is_earlier or sum(map(len, columns.values())) >= MAX_COLUMNS else columns
 
 
-class _Counted:
+class _ValueCounts:
     """Counts of tags, licences and values of typed columns, by Arrow, some thousands of rows at a time.
 
     Values that columns cannot distinguish are read from the JSON metadata: `null`, and 3.0 from 3.

@@ -66,7 +66,9 @@ async def encode_new_captions(
         await take_caption_vectors(library, embedder, exports, report)
         count, failed = await encode_captions(library, embedder, progress)
     report.captions_encoded += count
-    report.notes += [(await _name(library, one), f"its caption has no vector: {why}") for one, why in failed.items()]
+    report.notes += [
+        (await library.source_or_id(one), f"its caption has no vector: {why}") for one, why in failed.items()
+    ]
 
 
 async def encode_captions(
@@ -88,7 +90,7 @@ async def encode_captions(
         count += await _write(library, embedder, encoded)
 
     while texts := await _missing(library, failed):
-        async with WriteBuffer(write, _size_of) as buffer:
+        async with WriteBuffer(write, _size_of, library.tidy) as buffer:
             for at in range(0, len(texts), AT_ONCE):
                 part = dict(list(texts.items())[at : at + AT_ONCE])
                 await buffer.add(await _encoded(embedder, part, failed))
@@ -128,9 +130,3 @@ async def _write(library: Library, embedder: Embedder, encoded: "Mapping[str, En
     return await library.table.write(
         lambda: write_caption_vectors(library.table.lance, embedder.identity, texts, vectors)
     )
-
-
-async def _name(library: Library, sha256: str) -> str:
-    """The source of an image for a message; its id without one."""
-    row = await library.get(sha256)
-    return (row and row.source) or sha256

@@ -30,7 +30,7 @@ async def read_words(
         progress: called after every batch with images done and images in all.
     """
     unread = await _unread(library, ids)
-    async with WriteBuffer(library.update_ocr, lambda reading: len(reading[0])) as buffer:
+    async with WriteBuffer(library.update_ocr, lambda reading: len(reading[0]), library.tidy) as buffer:
         for at in range(0, len(unread), AT_ONCE):
             part = unread[at : at + AT_ONCE]
             readings = await _read_some(library, part, reader, report)
@@ -51,7 +51,7 @@ async def _read_some(
         except LibraryDamagedError:
             raise
         except Exception as error:  # whatever is wrong with one image, the others are read
-            report.notes.append((await _name(library, sha256), f"its words could not be read: {error}"))
+            report.notes.append((await library.source_or_id(sha256), f"its words could not be read: {error}"))
     return readings
 
 
@@ -65,9 +65,3 @@ async def _unread(library: Library, ids: Collection[str]) -> list[str]:
 def _read(data: bytes, reader: OcrReader) -> tuple[str, float]:
     reading = reader.read(open_rgb(data))
     return clean(reading.text), reading.confidence
-
-
-async def _name(library: Library, sha256: str) -> str:
-    """The source of an image for a message; its id without one."""
-    row = await library.get(sha256)
-    return (row and row.source) or sha256

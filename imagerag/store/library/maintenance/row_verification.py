@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
+from imagerag.store.library.arrow_tables import labels_of
 from imagerag.store.library.metadata_columns import Columns, columns_of, values_of
-from imagerag.store.library.schema import FileEntry, ImageRecord, from_record, labels_of
+from imagerag.store.library.schema import FileEntry, ImageRecord, from_record
 
 _UNKNOWN: Final = {"media_type": "image/png", "width": 1, "height": 1}
 """What stands for the fields that repair reads from the image itself."""

@@ -48,13 +48,13 @@ class ColumnarFile:
         Raises:
             ValueError: it is no such file.
         """
-        with self._opened() as (schema, _, _):
+        with self._open() as (schema, _, _):
             return schema
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        with self._opened() as (_, rows, batches):
+        with self._open() as (_, rows, batches):
             return rows if rows is not None else sum(batch.num_rows for _, batch in batches(0, None))
 
     def records(self, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -63,13 +63,13 @@ class ColumnarFile:
         Raises:
             ValueError: the file is damaged.
         """
-        with self._opened() as (_, _, batches):
+        with self._open() as (_, _, batches):
             for first, batch in batches(start, columns):
                 for offset in range(max(0, start - first), batch.num_rows, _ROWS):
                     yield from enumerate(batch.slice(offset, _ROWS).to_pylist(), first + offset)
 
     @contextmanager
-    def _opened(self) -> "Iterator[tuple[pa.Schema, int | None, Any]]":
+    def _open(self) -> "Iterator[tuple[pa.Schema, int | None, Any]]":
         import pyarrow as pa
 
         try:
@@ -174,7 +174,7 @@ class ImageTable:
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
         metadata = self._row_metadata(self._reader.get(member.position))
-        return SidecarMetadata(
+        return SidecarMetadata.of_row(
             read_metadata({name: one for name, one in with_caption(metadata).items() if name != PATH})
         )
 

@@ -44,7 +44,7 @@ class TarArchive:
         self.whole = not damage
 
     def _listed(self, excluded: Callable[[str], bool], damage: list[str]) -> ArchiveListing:
-        with _Capped(self.path) as file, _opened(fileobj=file, mode="r:") as opened:
+        with _Capped(self.path) as file, _open_tar(fileobj=file, mode="r:") as opened:
             contents = listing(str(self.path), (_entry(one) for one in _infos(opened, damage)), excluded)
             end = file.seek(0, io.SEEK_END)
         for name, entry in list(contents.images.items()):
@@ -84,7 +84,7 @@ class CompressedTar(TarArchive):
     def _listed(self, excluded: Callable[[str], bool], damage: list[str]) -> ArchiveListing:
         self._texts: dict[int, bytes] = {}
         self._reader = ForwardReader(self._images)
-        with _Bounded(self.path) as file, _opened(fileobj=file, mode="r|") as opened:
+        with _Bounded(self.path) as file, _open_tar(fileobj=file, mode="r|") as opened:
             return listing(str(self.path), self._entries(opened, damage), excluded)
 
     def _entries(self, opened: tarfile.TarFile, damage: list[str]) -> Iterator[ArchiveEntry]:
@@ -99,7 +99,7 @@ class CompressedTar(TarArchive):
     def _images(self, start: int) -> Iterator[tuple[int, int, bytes]]:
         """Every member that may be an image, from the first: the archive can be entered nowhere else."""
         positions = {entry.position for entry in self._listing.images.values()}
-        with _Bounded(self.path) as file, _opened(fileobj=file, mode="r|") as opened:
+        with _Bounded(self.path) as file, _open_tar(fileobj=file, mode="r|") as opened:
             for number, one in enumerate(_infos(opened, [])):
                 if number in positions and one.isfile() and one.size <= MAX_BYTES:
                     yield number, one.size, _content(opened, one)
@@ -144,7 +144,7 @@ def read_member(path: Path, position: int, size: int) -> bytes:
     return data
 
 
-def _opened(**how: Any) -> tarfile.TarFile:
+def _open_tar(**how: Any) -> tarfile.TarFile:
     try:
         return tarfile.open(**how)
     except _DAMAGED as error:

@@ -26,7 +26,7 @@ class Files(dict[str, bytes]):
 
         A file's name is its content's hash, so that a second upload of it adds no file.
         """
-        return {name: await server.upload(*_named(data)) for name, data in self.items()}
+        return {name: await server.upload(*_upload(data)) for name, data in self.items()}
 
 
 def files_of(references: Sequence[ImagePart], has_image: bool) -> Files:
@@ -101,7 +101,7 @@ def whole_mask(image: bytes | None, size: Size) -> bytes:
     return png(Image.new("RGBA", (decoded.width, decoded.height), (255, 255, 255, 0)))
 
 
-def _named(data: bytes) -> tuple[str, bytes, str]:
+def _upload(data: bytes) -> tuple[str, bytes, str]:
     """Name, bytes and media type of an upload."""
     ending, media_type = next(
         ((ending, media_type) for start, ending, media_type in _KINDS if data.startswith(start)), _KINDS[0][1:]

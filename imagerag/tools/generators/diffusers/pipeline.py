@@ -1,7 +1,6 @@
 """Generator on any diffusers pipeline in this process, with references in the pipeline's own form."""
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.visible_text import is_blank
 from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.devices import DTYPES, Offload, worker
 from imagerag.tools.generators.diffusers.families import BUILT_IN, FAMILIES
@@ -36,8 +36,6 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     **TEMPLATE_OPTIONS,
 }
 """Options of a spec, after `?`."""
-
-_log = logging.getLogger(__name__)
 
 
 class DiffusersGenerator:
@@ -186,7 +184,7 @@ class DiffusersGenerator:
             MissingExtraError: a package that the pipeline needs is not installed.
             BackendError: the weights cannot be loaded, memory is exhausted, or the pipeline fails.
         """
-        if not prompt.strip():
+        if is_blank(prompt):
             raise UsageError(f"{self.identity}: the prompt is empty; say what to draw")
         if len(references) > self.max_references:
             raise UsageError(

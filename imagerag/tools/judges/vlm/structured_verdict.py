@@ -14,7 +14,7 @@ from imagerag.agent.prompts import says_something
 from imagerag.agent.types import Requirement, RequirementCheck, Verdict
 from imagerag.tools.judges.vlm.chat_protocol import Schema
 from imagerag.tools.judges.vlm.response_parsing import model_of
-from imagerag.tools.model_text import clean, fold
+from imagerag.tools.model_text import fold, text_of_field
 
 Kind = Literal["content", "style", "likeness", "kept"]
 KINDS: Final = ("content", "style", "likeness", "kept")
@@ -27,21 +27,17 @@ def _kind(value: Any) -> Any:
     return next((kind for kind in KINDS if word.startswith(kind)), "kept" if word.startswith("keep") else "content")
 
 
-def _text(value: Any) -> Any:
-    return "" if value is None else clean(value) if isinstance(value, str) else value
-
-
 class ParsedCheck(BaseModel):
     """One item of the checklist in a response. Evidence precedes the decision, so that the model looks first."""
 
     number: int = 0
-    requirement: Annotated[str, BeforeValidator(_text)] = Field(
+    requirement: Annotated[str, BeforeValidator(text_of_field)] = Field(
         default="", validation_alias=AliasChoices("requirement", "point", "text", "name")
     )
     kind: Annotated[Kind, BeforeValidator(_kind)] = "content"
-    evidence: Annotated[str, BeforeValidator(_text)] = ""
+    evidence: Annotated[str, BeforeValidator(text_of_field)] = ""
     met: bool
-    caption: Annotated[str, BeforeValidator(_text)] = ""
+    caption: Annotated[str, BeforeValidator(text_of_field)] = ""
 
 
 class ParsedCritique(BaseModel):

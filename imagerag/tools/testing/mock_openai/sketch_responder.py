@@ -54,12 +54,8 @@ class SketchResponder:
             return MockResponse(images=(self._draw(request),), image_shape=self.image_shape)
         return MockResponse(text=self._say(request))
 
-    def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
-        """The prompt without references, and the caption of each image by its position, from 1."""
-        scene, images = self._read(prompt)
-        return scene, {n: one.caption for n, one in images.items()}
-
-    def _read(self, prompt: str) -> tuple[str, dict[int, PromptImage]]:
+    def read_prompt(self, prompt: str) -> tuple[str, dict[int, PromptImage]]:
+        """The prompt without references, and what it says of each image by its position, from 1."""
         for template in (self.template, CHAT_TEMPLATE):
             for whole in filter(None, (template.edit, template.masked, template.subject, template.whole)):
                 if parsed := read_back(template, whole, prompt):
@@ -67,7 +63,7 @@ class SketchResponder:
         return prompt, {}
 
     def _draw(self, request: RecordedRequest) -> bytes:
-        scene, prompt_images = self._read(request.prompt)
+        scene, prompt_images = self.read_prompt(request.prompt)
         sent_images = [image for image in request.images if image.name != "mask"]
         unsaid = PromptImage("subject", "")
         references = [_part(image.data, *prompt_images.get(n, unsaid)) for n, image in enumerate(sent_images, 1)]

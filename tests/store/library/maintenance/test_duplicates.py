@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.arrow_tables import to_table
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import similar_pairs as pairs
@@ -24,7 +25,7 @@ from imagerag.store.library.maintenance.duplicates import (
     ranked,
 )
 from imagerag.store.library.maintenance.image_selection import path_of
-from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage, schema, to_table
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage, schema
 
 
 async def test_similar_images_are_grouped(library: Library, folder: Path, picture: Any) -> None:
@@ -41,7 +42,9 @@ async def test_similar_images_are_grouped(library: Library, folder: Path, pictur
 
 
 async def test_without_a_threshold_one_is_asked_for(library: Library, folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"not measured yet: imagerag library calibrate shop\. Or give .*`threshold="):
+    with pytest.raises(
+        UsageError, match=r"not measured yet: `rag\.libraries\.calibrate\('shop'\)`\. Or give .*`threshold="
+    ):
         await find_duplicates(library)
 
 

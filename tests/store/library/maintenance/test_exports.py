@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
-from imagerag.cli.library.upkeep import _format_of, _megapixels
+from imagerag.cli.library.statistics_lines import _megapixels
+from imagerag.cli.library.upkeep import _format_of
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import linked_files
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR

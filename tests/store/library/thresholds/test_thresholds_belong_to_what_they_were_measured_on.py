@@ -52,7 +52,7 @@ async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
     await index([folder], library)
     say(folder, "other")
     slow = await Library.open(home, "shop", library.embedder)
-    measured = threshold_update._measured
+    measured = threshold_update._measure
     interrupted = []
 
     async def overtaken(*arguments: Any) -> Any:
@@ -62,7 +62,7 @@ async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
             await index([folder], library)
         return found
 
-    monkeypatch.setattr(threshold_update, "_measured", overtaken)
+    monkeypatch.setattr(threshold_update, "_measure", overtaken)
     await slow.calibrate()
     assert interrupted
     assert not await library.is_stale()
@@ -77,7 +77,7 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
     await index([folder], library)
     before = read_library_metadata(home, "shop").threshold
     monkeypatch.setattr(threshold_update, "content_of", lambda table: "always something else")
-    measured, times = threshold_update._measured, []
+    measured, times = threshold_update._measure, []
 
     async def overtaken(*given: Any) -> Any:
         found = await measured(*given)
@@ -85,7 +85,7 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
         library.table.lance.update_field_metadata({"path": "caption", "metadata": {"written": str(len(times))}})
         return found
 
-    monkeypatch.setattr(threshold_update, "_measured", overtaken)
+    monkeypatch.setattr(threshold_update, "_measure", overtaken)
     await library.calibrate()
     assert len(times) == threshold_update.MEASURED
     assert read_library_metadata(home, "shop").threshold == before
