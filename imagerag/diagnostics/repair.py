@@ -11,6 +11,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.integrity_check import MENDED, IntegrityProblem, integrity_problems
 from imagerag.store.library.database import open_table
+from imagerag.store.library.maintenance.index_verification import rebuild_indexes
 from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.repair import repair_library
 from imagerag.store.library.maintenance.verification import verify_table
@@ -89,13 +90,9 @@ async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
 
 
 def _indexed_anew(home: DataDir, folder: Path) -> str:
-    from imagerag.store.library.search import build_indexes
-
     table = open_table(home, folder.stem)
     with storage_errors(folder, "cannot write"):
-        for index in table.list_indices():
-            table.drop_index(index.name)
-        build_indexes(table)
+        rebuild_indexes(table)
     return f"{folder}: its search indexes were built anew; the images were in order"
 
 

@@ -14,10 +14,9 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
 from imagerag.store.library.library_metadata import library_metadata_of, stale
-from imagerag.store.library.maintenance.vector_verification import CLEARED, dimension_of
+from imagerag.store.library.maintenance.index_verification import query_indexes
+from imagerag.store.library.maintenance.vector_verification import CLEARED
 from imagerag.store.library.maintenance.verification import problems_of
-from imagerag.store.library.region_columns import REGIONS
-from imagerag.store.library.search import VECTORS
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.content import content_of
 from imagerag.store.sqlite.connection import connect
@@ -34,7 +33,7 @@ TABLES: Final = {
 }
 """What each SQLite file of a home must hold."""
 
-MENDED: Final = ("copy", "vector", *CLEARED)
+MENDED: Final = ("row", "copy", "vector", *CLEARED)
 """Kinds of problems of a library's images that `doctor` tells, and mends as `library verify --repair` does."""
 
 
@@ -144,25 +143,8 @@ def check_indexes(home: DataDir, name: str) -> None:
     Raises:
         LibraryDamagedError: an index cannot be read; the images may still be intact.
     """
-    from lancedb.expr import col, lit
-    from lancedb.query import MatchQuery
-
-    table = open_table(home, name)
     try:
-        for index in table.list_indices():
-            table.index_stats(index.name)
-            if index.index_type == "FTS":
-                for column in index.columns:
-                    table.search(MatchQuery("a", column), query_type="fts").select(["id", "_score"]).limit(1).to_arrow()
-                continue
-            (column,) = index.columns
-            if column in (*VECTORS, REGIONS):
-                vector = [1.0] + [0.0] * (dimension_of(table, column) - 1)
-                table.search(vector, vector_column_name=column).select(["id", "_distance"]).limit(1).to_arrow()
-            else:
-                values = table.search().select([column]).limit(1).to_arrow()[column].to_pylist()
-                same = [col(column) == lit(value) for value in values if value is not None]
-                table.search().where(same[0] if same else f"`{column}` IS NULL").select(["id"]).limit(1).to_arrow()
+        query_indexes(open_table(home, name))
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
 

@@ -1,9 +1,10 @@
 """Arrow tables of the rows to write in a library."""
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from imagerag.agent.types import Scalar
 from imagerag.store.library.description_columns import WORDS, description_values
 from imagerag.store.library.metadata_columns import KEY, columns_of, values_of
 from imagerag.store.library.schema import (
@@ -106,17 +107,17 @@ def _texts(row: ImageRecord) -> dict[str, Any]:
     return {
         "tags": list(row.tags),
         "metadata": json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True),
-        "labels": _labels(row),
+        "labels": labels_of(row.tags, row.metadata),
         **{name: getattr(row, name) for name in (*TEXTS, *VALUES, *OCR_COLUMNS)},
         **description_values(row),
     }
 
 
-def _labels(row: ImageRecord) -> str:
+def labels_of(tags: Iterable[str], metadata: Mapping[str, Scalar]) -> str:
     """Tags and metadata entries, one line each, so that a filter is a plain substring search.
 
     JSON escapes line ends and non-ASCII characters, so no value can imitate another label.
     """
-    lines = [label("tag", tag) for tag in row.tags]
-    lines += [label("is", key, as_text(value)) for key, value in row.metadata.items()]
+    lines = [label("tag", tag) for tag in tags]
+    lines += [label("is", key, as_text(value)) for key, value in metadata.items()]
     return "\n".join(["", *lines, ""])

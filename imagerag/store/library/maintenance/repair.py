@@ -28,7 +28,9 @@ from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, GONE, linked_bytes
 from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.maintenance.index_verification import rebuild_indexes
 from imagerag.store.library.maintenance.kept_images import KeptImages
+from imagerag.store.library.maintenance.row_verification import is_hash, readable_rows
 from imagerag.store.library.maintenance.vector_verification import CLEARED
 from imagerag.store.library.maintenance.verification import LibraryProblem
 from imagerag.store.library.metadata.embedded.reader import read_embedded
@@ -50,8 +52,13 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
         BackendError: the encoder failed; earlier repairs stay.
         StorageError: the disk is full, or cannot be written; likewise.
     """
-    repairs, strays = list[LibraryProblem](), [one for one in problems if not one.id]
-    images = groupby((one for one in problems if one.id), lambda one: one.id)
+    repairs, strays = list[LibraryProblem](), [one for one in problems if one.kind == "stray"]
+    if unindexed := [one for one in problems if one.kind == "index"]:
+        await library.table.write(lambda: rebuild_indexes(library.table.lance))
+        repairs += [_repaired(one, "all indexes were built anew") for one in unindexed]
+    nameless = [one for one in problems if one.id and not is_hash(one.id)]
+    repairs += [replace(one, advice=_delete_advice(one.id)) for one in nameless]
+    images = groupby((one for one in problems if is_hash(one.id)), lambda one: one.id)
     while part := {digest: list(group) for digest, group in islice(images, AT_ONCE)}:
         repairs += await _cleared(library, [one for group in part.values() for one in group if one.kind in CLEARED])
         repairs += await _mended(home, library, part)
@@ -89,7 +96,9 @@ async def _mended(
     ids, repairs = [digest for digest, group in groups.items() if group], list[LibraryProblem]()
     if not ids:
         return repairs
-    rows = {row.id: row for row in await library.rows(ids)}
+    spoilt = [digest for digest in ids if any(one.kind == "row" for one in groups[digest])]
+    whole = [digest for digest in ids if digest not in set(spoilt)]
+    rows = {row.id: row for row in await library.rows(whole)} | await readable_rows(library.table, spoilt)
     kept = await in_thread(KeptImages, home, ids, library.name)
     for digest in ids:
         if digest in rows:
@@ -125,6 +134,9 @@ class _Mending:
         if data is None:
             return self._without_bytes(group)
         repairs = {}
+        if kinds & {"row", "vector", "thumbnail"}:  # before any other work reads the row
+            await self._encode(data)
+            repairs |= {"row": "written anew", "vector": "encoded anew", "thumbnail": "made anew"}
         if kinds & {"copy", "image"}:
             repairs["copy"] = await in_thread(self._copied, data)
             repairs["image"] = f"another library or a run had them: {repairs['copy']}"
@@ -132,9 +144,6 @@ class _Mending:
             if self.dead:
                 await self._drop_dead_files()
             repairs["file"] = "the path was dropped; the image has another file or a copy"
-        if kinds & {"vector", "thumbnail"}:
-            await self._encode(data)
-            repairs["vector"], repairs["thumbnail"] = "encoded anew", "made anew"
         away = {entry.path for entry in self.away}
         return [
             replace(one, advice=self._away_advice())
@@ -179,6 +188,7 @@ class _Mending:
     async def _encode(self, data: bytes) -> None:
         (vector,) = await self.library.embedder.embed_images([data])
         info = await in_thread(image_info, data)
+        self.row = replace(self.row, image=info.image)
         await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
 
     def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
@@ -220,6 +230,11 @@ class _Mending:
             await self.library.delete([self.row.id])
             return info.image.sha256
         return None
+
+
+def _delete_advice(digest: str) -> str:
+    where = "id = '" + digest.replace("'", "''") + "'"
+    return f"delete the row with LanceDB, table.delete({where!r}), and index its file again"
 
 
 def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import ConfigDict
 
 from imagerag.agent.types import FrozenModel
+from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.image_files import ImageFiles
-from imagerag.store.library.library_metadata import library_metadata_of
+from imagerag.store.library.library_metadata import WITHOUT_OPTIONAL_COLUMNS, library_metadata_of
 from imagerag.store.library.linked_files import linked_bytes
+from imagerag.store.library.maintenance.index_verification import query_indexes
+from imagerag.store.library.maintenance.row_verification import readable, row_problem
 from imagerag.store.library.maintenance.vector_verification import ENCODED_COLUMNS, VectorKind, vector_problems
+from imagerag.store.library.metadata_columns import columns_of
 from imagerag.store.library.schema import IMAGE_COLUMN, FileEntry, present
 from imagerag.store.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from imagerag.store.library.table import LibraryTable
 
-Kind = Literal["file", "copy", "image", VectorKind, "thumbnail", "stray"]
+Kind = Literal["row", "file", "copy", "image", VectorKind, "thumbnail", "stray", "index"]
 
 ROWS: Final = 64
 """Rows that are read at once."""
@@ -32,10 +36,11 @@ class LibraryProblem:  # no model, which takes five times the memory: there may 
     """Something about a library that is not as it should be.
 
     Attributes:
-        kind: "file" is a path of an image that no longer leads to it, "copy" a damaged copy inside the library,
-            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image; "regions" are
-            boxes and vectors of an image's regions, "other-vector" is of the encoder that searches do not use, from a
-            migration.
+        kind: "row" is a row of which something cannot be read, or for which filters are answered with what it does not
+            say, "file" is a path of an image that no longer leads to it, "copy" a damaged copy inside the library,
+            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image, "index" are the
+            indexes; "regions" are boxes and vectors of an image's regions, "other-vector" is of the encoder that
+            searches do not use, from a migration.
         id: the SHA-256 of the image; empty where it is about none.
         path: the file that it is about.
         problem: what is wrong.
@@ -81,7 +86,7 @@ def verify_table(table: "LibraryTable", *, files: bool = True) -> Verification:
         files: also read linked image files.
     """
     counts: Counter[str] = Counter()
-    problems = list(problems_of(table, files=files, counts=counts))
+    problems = [*problems_of(table, files=files, counts=counts), *_of_indexes(table)]
     return Verification(
         images=counts["images"],
         files=counts["files"],
@@ -96,16 +101,28 @@ def problems_of(
 ) -> Iterator[LibraryProblem]:
     """Iterate over the problems of a library's rows and copies."""
     counts = Counter() if counts is None else counts
+    columns = columns_of(table.lance.schema)
+    is_current = library_metadata_of(table.lance, table.name).version >= WITHOUT_OPTIONAL_COLUMNS
     for batch in table.lance.search().to_batches(ROWS):  # all columns, to find unreadable ones too
         encoded = list(vector_problems(batch))
         for at, record in enumerate(batch.drop_columns(present(table.lance, ENCODED_COLUMNS)).to_pylist()):
             counts["images"] += 1
+            if problem := row_problem(record, columns if is_current else None):
+                yield LibraryProblem(kind="row", id=record["id"], problem=intern(problem))
+                record = readable(record, columns)[0]
             yield from _of_row(table.images, record, files, counts)
             for kind, problem, bad in encoded:
                 if bad[at]:
                     yield LibraryProblem(kind=kind, id=record["id"], problem=problem)
     for path in stray_files(table):
         yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
+
+
+def _of_indexes(table: "LibraryTable") -> Iterator[LibraryProblem]:
+    try:
+        query_indexes(table.lance)
+    except LANCE_ERRORS:
+        yield LibraryProblem(kind="index", path=str(table.folder), problem="an index of it cannot be read")
 
 
 def _of_row(

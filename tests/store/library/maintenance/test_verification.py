@@ -387,6 +387,65 @@ async def test_what_is_encoded_beside_the_vectors_is_deleted_and_the_next_index_
     check_library(home, "shop")
 
 
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        ({"metadata": "'{spoilt'"}, {}),
+        ({"metadata": "'[1]'", "m_day_text": "NULL"}, {"day": "2024-05-03T00:00:00+00:00"}),
+        ({"labels": "NULL", "m_shelf_number": "NULL"}, {}),
+        ({"m_maker_text": "'Eve'"}, {}),
+        ({"media_type": "NULL", "width": "NULL", "height": "0", "created": "NULL"}, {}),
+        ({"tags": "NULL"}, {}),
+    ],
+)
+async def test_a_row_that_cannot_be_read_is_written_anew(
+    home: DataDir, library: Library, put: Any, values: dict[str, str], other: dict[str, Any]
+) -> None:
+    known = {"shelf": 7, "maker": "Ann", "day": "2024-05-03"}
+    odd = {"none": None, "unlike": float("nan"), "large": 10**18, "yes": True}
+    row = await put(1, "a.png", caption="a card", tags=("new",), metadata=known | odd)
+    assert kinds(library) == []
+    library.table.lance.update(where=f"id = '{row.id}'", values_sql=values)
+    assert kinds(library) == [("row", row.id)]
+    with pytest.raises(ValueError, match="damaged: "):
+        check_library(home, "shop")
+    (done,) = await repaired(home, library)
+    assert done.repaired == "written anew"
+    assert kinds(library) == []
+    (now,) = await library.rows()
+    assert (now.image, now.caption, now.files) == (row.image, "a card", row.files)
+    assert now.tags == (() if "tags" in values else ("new",))
+    assert {key: now.metadata[key] for key in known} == known | other
+
+
+async def test_a_row_without_a_hash_keeps_no_other_from_being_mended(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    rows = [await put(mark, f"{mark}.png") for mark in range(2)]
+    library.table.lance.update(where=f"id = '{rows[0].id}'", values={"id": "it's"})
+    library.table.lance.update(where=f"id = '{rows[1].id}'", values={"metadata": "{"})
+    done = {one.id: one for one in await repaired(home, library) if one.kind == "row"}
+    assert done[rows[1].id].repaired == "written anew"
+    assert "table.delete(\"id = 'it''s'\")" in done["it's"].advice
+    library.table.lance.delete("id = 'it''s'")
+    assert kinds(library) == []
+
+
+async def test_an_index_that_cannot_be_read_is_built_anew(home: DataDir, library: Library, put: Any) -> None:
+    await put(1, "a.png", caption="a card")
+    await library.optimize()
+    files = list(library.folder.glob("_indices/*/*.lance"))
+    assert files
+    assert kinds(library) == []
+    for file in files:
+        file.write_bytes(b"")
+    again = await Library.open(home, "shop", library.embedder)
+    assert kinds(again) == [("index", "")]
+    (done,) = await repaired(home, again)
+    assert done.repaired
+    assert kinds(await Library.open(home, "shop", library.embedder)) == []
+
+
 async def test_many_problems_are_repaired_some_images_at_a_time(
     home: DataDir, library: Library, put: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
