@@ -110,9 +110,10 @@ class TableColumns:
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
-    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows. Many take several commits.
+    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows.
 
-    LanceDB takes a vector that is missing for a bad one, and captions may have none.
+    More than `MERGED` take several commits. LanceDB takes a vector that is missing for a bad one, and captions may have
+    none.
     """
     at_once = max(1, rows.num_rows * MERGED // max(rows.nbytes, MERGED))
     for start in range(0, rows.num_rows, at_once):
