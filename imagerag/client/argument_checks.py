@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, partial, wraps
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace, UnionType
+from types import GenericAlias, MappingProxyType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
@@ -148,7 +148,7 @@ class _Parameters:
         """Name of an argument → what its values are compared with."""
         hints = {name: one for name, one in self._hints.items() if name != self._options}
         if self._rest is not None:
-            hints[self._rest] = Sequence[hints[self._rest]]
+            hints[self._rest] = GenericAlias(Sequence, (hints[self._rest],))
         options = get_type_hints(self._option_type, include_extras=True) if is_typeddict(self._option_type) else {}
         return {name: _comparable(one) for name, one in (hints | options).items()}
 
@@ -178,14 +178,14 @@ def _comparable(hint: Any) -> Any:
     if origin is Collection:
         return Annotated[list[_comparable(parts[0])], BeforeValidator(_as_list)]  # type: ignore[misc]
     if origin is Iterable:  # its items are checked as they are read
-        return Annotated[InstanceOf[Iterable], BeforeValidator(_no_text)]
+        return Annotated[InstanceOf[Iterable[Any]], BeforeValidator(_no_text)]
     if origin in (Literal, type) or hint is Any:
         return hint
     if origin is not None:
         return origin[tuple(map(_comparable, parts))]
     if getattr(hint, "_is_protocol", False):
         return Annotated[Any, AfterValidator(partial(_with_methods, hint))]
-    return InstanceOf[hint] if isinstance(hint, type) and hint not in _SCALARS else hint
+    return InstanceOf[hint] if isinstance(hint, type) and hint not in _SCALARS else hint  # type: ignore[misc]
 
 
 def _as_list(value: object) -> object:

@@ -44,5 +44,5 @@ Queries = Annotated[int, Field(ge=16, le=5000)]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 """A size in bytes."""
 
-Names = str | Collection[str]
+TextList = str | Collection[str]
 """Several texts, or one alone."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
-from imagerag.client.argument_checks import check_arguments, checked
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.argument_types import (
     Candidates,
     Concurrency,
     Cosine,
     Dollars,
-    Names,
     Patience,
     PositiveNumber,
     Seconds,
+    TextList,
 )
 from imagerag.client.context import ClientContext
 from imagerag.client.runs import RunsAPI
@@ -79,7 +79,6 @@ class ImageRAG:
         UsageError: an unknown preset or setting.
     """
 
-    @checked
     def __init__(
         self,
         *,
@@ -100,7 +99,7 @@ class ImageRAG:
             embedder=embedder,
             library=library,
             reranker=reranker,
-            home=str(home) if home is not None else None,
+            home=str(home) if isinstance(home, Path) else home,
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
@@ -306,8 +305,8 @@ class ImageRAG:
         k: Candidates = 8,
         hybrid: bool = False,
         filter: FilterInput | None = None,
-        tags: Names = (),
-        licences: Names = (),
+        tags: TextList = (),
+        licences: TextList = (),
         threshold: Cosine | Literal["auto", "off"] = "auto",
         cache: Literal["record", "reuse", "replay"] = "record",
         max_calls: PositiveNumber | None = None,

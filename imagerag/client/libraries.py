@@ -10,7 +10,7 @@ from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.argument_checks import check_arguments
-from imagerag.client.argument_types import Dollars, Names, PositiveNumber, ResultCount
+from imagerag.client.argument_types import Dollars, PositiveNumber, ResultCount, TextList
 from imagerag.client.caption_embedder import caption_embedder as named_encoder
 from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_browsing import LibraryBrowsing
@@ -45,7 +45,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         library: str | None = None,
         embedder: str | None = None,
         manifest: str | Path | Sequence[str | Path] | None = None,
-        exclude: Names = (),
+        exclude: TextList = (),
         allow_outside: bool = False,
         links_within: Sequence[Path] | None = None,
         copy: bool = False,
@@ -130,6 +130,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         from imagerag.store.library.indexing.ingest import index
 
         self._refuse_unchangeable(library)
+        exclude = listed(exclude)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
         of_captions = await named_encoder(self._context.dependencies, caption_embedder)
         describing = DescribeOptions(describe=describe, max_calls=max_calls, max_cost_usd=max_cost_usd,
@@ -203,7 +204,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
             return report
 
     async def watch(
-        self, *paths: str | Path, library: str | None = None, exclude: Names = (), **options: Any
+        self, *paths: str | Path, library: str | None = None, exclude: TextList = (), **options: Any
     ) -> "AsyncIterator[IndexReport]":
         """Index paths, and again whenever something below them changes, until the iteration is ended.
 
@@ -220,7 +221,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
 
         followed = [Path(path) for path in paths]
-        watched = changes(followed, exclude)
+        watched = changes(followed, listed(exclude))
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
@@ -264,8 +265,8 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         library: str | None = None,
         k: ResultCount = 8,
         filter: FilterInput | None = None,
-        tags: Names = (),
-        licences: Names = (),
+        tags: TextList = (),
+        licences: TextList = (),
         hybrid: bool = False,
         by: Literal["images", "captions"] = "images",
     ) -> "Hits":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.argument_checks import check_arguments
-from imagerag.client.argument_types import Cosine, Names, NaturalNumber
+from imagerag.client.argument_types import Cosine, NaturalNumber, TextList
 from imagerag.client.library_migration import LibraryMigration
 from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
@@ -39,8 +39,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Names = (),
-        licences: Names = (),
+        tags: TextList = (),
+        licences: TextList = (),
     ) -> "list[ImageRecord]":
         """List what a library knows of some images, sorted by id. All that is given has to hold.
 
@@ -91,8 +91,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Names = (),
-        licences: Names = (),
+        tags: TextList = (),
+        licences: TextList = (),
         calibrate: bool = True,
         dry_run: bool = False,
     ) -> "ImageSelection":
@@ -293,7 +293,7 @@ class LibraryMaintenance(LibraryMigration):
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
     async def _no_match(
-        self, opened: "Library", filter: FilterInput | None, tags: Names = (), licences: Names = ()
+        self, opened: "Library", filter: FilterInput | None, tags: TextList = (), licences: TextList = ()
     ) -> str:
         """Why nothing is selected."""
         from imagerag.agent.ports import Filter

@@ -32,7 +32,7 @@ def make_run_config(**values: Any) -> RunConfig:
         raise UsageError(invalid(error)) from error
 
 
-def make_size(size: str | tuple[int, int] | Size | None) -> Size | None:
+def make_size(size: str | Sequence[int] | Size | None) -> Size | None:
     """A size from "WxH", a pair of pixels, or words ("16:9@2K").
 
     Raises:

@@ -4,7 +4,7 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -133,7 +133,7 @@ def parsed(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def listed(texts: str | Sequence[str]) -> list[str]:
+def listed(texts: str | Collection[str]) -> list[str]:
     """The texts as a list; one text alone is a list of one, not of its letters."""
     return [texts] if isinstance(texts, str) else list(texts)
 

@@ -1,8 +1,10 @@
 """Text of which a reader sees nothing."""
 
 import unicodedata
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,15 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.agent.prompts import says_something
 from imagerag.agent.types import ImageRef, Subject
+from imagerag.agent.types.filters import parse_filter
 from imagerag.agent.visible_text import is_blank
 from imagerag.batch.row_reader import read_rows
+from imagerag.cli.library.images import pairs_of
+from imagerag.client.similarity import check_text
 from imagerag.graphs.validation import validate_feedback, validate_prompt, validate_question
-from imagerag.store.text_files import clean
+from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.text_files import clean, parsed
+from imagerag.tools.generators.image_models import check_request
 
 BLANK: Final = (
     "", " \n\t", "\u200b", "\ufeff", "\u00ad", "\u202e\u202c", "\u2066\u2069", "\u200d\u200d", "\u2060", "\u3000",
@@ -72,3 +79,20 @@ def test_spaces_and_directions_are_not_seen(text: str) -> None:
 def test_what_cannot_be_stored_is_said_to_be_that(text: str) -> None:
     with pytest.raises(UsageError, match="NUL byte or half a character"):
         validate_prompt(text)
+
+
+@pytest.mark.parametrize("text", BLANK)
+def test_a_text_that_shows_nothing_is_empty_wherever_a_person_types_one(text: str) -> None:
+    """What is asked of a backend is refused before it: none is made here."""
+    facts: Any = SimpleNamespace(max_references=1)
+    encoder: Any = None
+    with pytest.raises(UsageError, match="the prompt is empty"):
+        check_request("gpt-image-1", facts, text, 0, None)
+    with pytest.raises(UsageError, match="say what the image is compared with"):
+        check_text(encoder, text)
+    with pytest.raises(ValueError, match="it is empty"):
+        parsed(text)
+    with pytest.raises(click.BadParameter):
+        pairs_of(click.Context(click.Command("update")), click.Option(["--set"]), (f"{text}=1",))
+    assert parse_filter(text) is None
+    assert read_metadata({"caption": text, "tags": [text, "a"]}).tags == ("a",)

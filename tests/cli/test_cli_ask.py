@@ -135,7 +135,7 @@ def test_quotes_and_sql_are_values(imagerag: Imagerag) -> None:
         (["what?", "--answerer", "metadata?x=1"], "x"),
         (["what?", "--sheet", "a.gif"], "ends in .png"),
         (["what?", "-k", "0"], "-k"),
-        (["what?", "--deadline-s", "-1"], "no time"),
+        (["what?", "--deadline-s", "-1"], "--deadline-s: more than 0"),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_one_line(imagerag: Imagerag, arguments: list[str], words: str) -> None:

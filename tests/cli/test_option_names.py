@@ -21,7 +21,7 @@ NOT_OPTIONS = {"near_duplicate", "retrieve_by", "deadline_at"}
         ("--max-rounds", "21", "at most 20, not 21"),
         ("--references-per-concept", "0", "at least 1, not 0"),
         ("--seed", "-1", "at least 0, not -1"),
-        ("--max-cost-usd", "nan", "it has to be a number that is not infinite"),
+        ("--max-cost-usd", "nan", "it has to be a number that is not infinite, not nan"),
         ("--deadline-s", "0", "more than 0, not 0.0"),
         ("--mask-feather", "999", "at most 256, not 999"),
     ],

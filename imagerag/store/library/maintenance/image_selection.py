@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,8 +49,8 @@ async def select_ids(
     library: Library,
     names: Sequence[str | Path],
     where: FilterExpression | None = None,
-    tags: Sequence[str] = (),
-    licences: Sequence[str] = (),
+    tags: str | Collection[str] = (),
+    licences: str | Collection[str] = (),
 ) -> list[str]:
     """The ids of the selected images, sorted. All that is given has to match.
 
