@@ -24,6 +24,9 @@ from imagerag.store.library.region_columns import region_fields
 BACKFILL: Final = 20_000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
 
+MERGED: Final = 128 * 2**20
+"""Bytes that are merged in one commit: LanceDB gives a merge 300 MB of memory, and fails where it needs more."""
+
 ID_INDEX: Final = "id_idx"
 
 _MONTH: Final = r'"\d{4}-\d{2}"'
@@ -109,12 +112,16 @@ class TableColumns:
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
     """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows.
 
-    LanceDB takes a vector that is missing for a bad one, and captions may have none.
+    More than `MERGED` take several commits. LanceDB takes a vector that is missing for a bad one, and captions may have
+    none.
     """
-    index_ids(lance)
-    merge = lance.merge_insert("id").when_matched_update_all()
-    merge = merge.when_not_matched_insert_all() if insert else merge
-    merge.execute(rows, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")
+    at_once = max(1, rows.num_rows * MERGED // max(rows.nbytes, MERGED))
+    for start in range(0, rows.num_rows, at_once):
+        index_ids(lance)
+        merge = lance.merge_insert("id").when_matched_update_all()
+        merge = merge.when_not_matched_insert_all() if insert else merge
+        part = rows.slice(start, at_once)
+        merge.execute(part, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")
 
 
 def index_ids(lance: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-LARGEST: Final = 256 * 2**20
-"""Bytes from which on values are written, 8 commits for the vectors of a million images."""
+LARGEST: Final = 128 * 2**20
+"""Bytes from which on values are written, 16 commits for the vectors of a million images."""
 
 PATIENCE: Final = 10
 """How many times as long as the last commit took values are collected before the next one. They are lost when the

@@ -10,7 +10,7 @@ import pytest
 
 from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import compaction, write_buffer
+from imagerag.store.library import compaction, table_columns, write_buffer
 from imagerag.store.library.check.last_check import last_check_of, store_check
 from imagerag.store.library.check.library_check import check_library
 from imagerag.store.library.check.ways import CheckSize
@@ -169,6 +169,19 @@ async def test_vectors_are_collected_before_they_are_written(
     monkeypatch.setattr(other_vectors, "merge_rows", noted)
     assert (await migrate(filled, Wider())).encoded == 8
     assert written == commits
+
+
+async def test_more_than_a_merge_may_take_is_written_in_several(
+    filled: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_columns, "MERGED", 3 * 4 * (DIMENSION + 20))
+    monkeypatch.setattr(migration, "BATCH", 8)
+    merges = list[Any]()
+    monkeypatch.setattr(table_columns, "index_ids", merges.append)
+    assert (await migrate(filled, Wider())).encoded == 8
+    assert len(merges) >= 3
+    assert filled.table.lance.count_rows(f"{OTHER_VECTOR} IS NOT NULL") == 8
+    assert not verify_table(filled.table).problems
 
 
 async def test_what_commits_write_anew_is_removed_while_it_goes_on(
