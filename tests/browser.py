@@ -28,7 +28,10 @@ ARGUMENTS: Final = (
     "--no-first-run",
 )
 
-expect.set_options(timeout=60_000)  # a loaded machine is no fault of the page
+PATIENCE_MS: Final = 60_000
+"""A loaded machine is no fault of the page."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
@@ -53,6 +56,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def shared_context(chromium: Browser) -> AsyncIterator[BrowserContext]:
     """A profile with a window that stays open: to open and close one took most of many a test."""
     context = await chromium.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
     await context.new_page()
     yield context
     await context.close()

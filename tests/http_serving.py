@@ -1,9 +1,10 @@
 """HTTP applications served in this process, on a port of their own."""
 
 import asyncio
+import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from imagerag.http_server.access import HttpOptions
@@ -27,8 +28,12 @@ async def served_here(app: Any, options: HttpOptions) -> AsyncIterator[socket.so
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """A port of this machine that nobody listens on, and that the system gives to no connection meanwhile.
+
+    It gives those from 32768 on, on Linux, and from 49152 on elsewhere.
+    """
+    while True:
+        port = secrets.randbelow(20_000) + 10_000
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port

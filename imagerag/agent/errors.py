@@ -38,6 +38,8 @@ ImageRAGError
 A message says what was wrong, with what, and what to type next.
 """
 
+from math import isfinite
+
 
 class ImageRAGError(Exception):
     """The root of everything imagerag raises on purpose."""
@@ -151,7 +153,14 @@ class BackendError(ImageRAGError):
         super().__init__(message)
         if retryable is not None:
             self.retryable = retryable
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = _seconds(retry_after_s)
+
+
+def _seconds(wait: object) -> float | None:
+    """A wait in seconds; None for what is none: a run that is to wait for NaN seconds never goes on."""
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not isfinite(wait):
+        return None
+    return max(0.0, float(wait))
 
 
 class BackendTimeoutError(BackendError):

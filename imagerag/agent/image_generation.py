@@ -7,6 +7,7 @@ from typing import Any
 
 from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import ModelCaller
+from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.feedback import requested
 from imagerag.agent.images.mask_compositing import MaskedImage, composite_mask
@@ -120,15 +121,13 @@ class ImageGeneration:
         async def ask() -> GeneratedImageRef:
             parts = await asyncio.gather(*map(self.part, references))
             try:
-                generated = await self.generator.generate(prompt, parts, variation=variation, size=size)
-                if not hasattr(generated, "data"):
-                    kind = type(generated).__name__
-                    raise TypeError(f"{self.generator.identity} returned {kind}, and not a GeneratedImage")
+                returned = await self.generator.generate(prompt, parts, variation=variation, size=size)
+                generated = checked_response(returned, GeneratedImage, self.generator.identity)
                 if (
                     size is not None and not capabilities_of(self.generator).members
                 ):  # a fallback says itself what was sent
                     generated = replace(generated, size=size)
-                original, shown = await self._keep(generated.data)
+                original, shown = await self._keep(generated)
             except UnreadableImageError as error:
                 unread = error
             else:
@@ -206,12 +205,13 @@ class ImageGeneration:
     def _tell(self, progress: Progress) -> None:
         self.tell({"node": self.node, "progress": progress.model_dump(mode="json")})
 
-    async def _keep(self, data: bytes) -> tuple[ImageRef, ImageRef]:
+    async def _keep(self, generated: GeneratedImage) -> tuple[ImageRef, ImageRef]:
         """What came, and what is shown and judged."""
         try:
-            return await self.blobs.put_viewable(data)
+            return await self.blobs.put_viewable(generated.data)
         except UsageError as error:
-            raise UnreadableImageError(f"{self.generator.identity} gave back no image: {error}", data=data) from error
+            who = generated.served_by or self.generator.identity
+            raise UnreadableImageError(f"{who} gave back no image: {error}", data=generated.data) from error
 
     async def _with_kept_bytes(self, unread: UnreadableImageError) -> UnreadableImageError:
         """The error, when what came is kept: it was paid for, and may be readable by other means."""

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.calls.costs import HOW_TO_PRICE
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import WEB, names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
+from imagerag.agent.run_call import run_call
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
-from imagerag.formatting.interface_terms import FILE, NAME, PATH, PROMPT, Placeholder, python_call
+from imagerag.formatting.interface_terms import FILE, NAME, PATH, SPEC, Placeholder, python_call
 from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import cosine, percent
 
@@ -57,7 +58,7 @@ def _price(record: "RunRecord") -> str:
     """How to go on where a budget in money could not be kept, because the price of a call is not known."""
     usd = Placeholder("X")
     if record.best_attempt is None:
-        again = _generate(record, assume_cost_usd_per_call=usd)
+        again = run_call(record, assume_cost_usd_per_call=usd)
         return f"say what a call costs at most, in US dollars, and run it again: {again}"
     again = python_call("runs.continue_", record.run_id, assume_cost_usd_per_call=usd)
     return f"say what a call costs at most, in US dollars, and go on: {again}"
@@ -84,10 +85,10 @@ def _wait(record: "RunRecord") -> Iterator[str]:
     """Name the time to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
     yield (
-        f"run it again in {describe_delay(seconds)}, with the same options and `cache=reuse`: "
-        "what was answered is not paid twice"
+        f"run it again in {describe_delay(seconds)}; what was answered is not paid twice: "
+        f"{run_call(record, cache='reuse')}"
     )
-    yield f"or let it wait: with `patience_s={ceil(seconds)}` too"
+    yield f"or let it wait: {run_call(record, cache='reuse', patience_s=ceil(seconds))}"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:
@@ -104,8 +105,9 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    filters = " or ".join(f"`{name}`" for name in ("licences", "tags", "filter") if name in by) or "the filters"
-    yield f"run it without {filters}: {_generate(record)}"
+    filters = {"licences": None, "tags": None, "filter": ""}  # an empty filter leaves out the one that is set, too
+    without = {name: value for name, value in filters.items() if name in by} or filters
+    yield f"run it without {' or '.join(f'`{name}`' for name in without)}: {run_call(record, **without)}"
 
 
 def _excluded(record: "RunRecord") -> Iterator[str]:
@@ -119,7 +121,7 @@ def _below(record: "RunRecord") -> Iterator[str]:
     config = record.setup.config if record.setup else None
     if config and isinstance(config.threshold, float):
         limit = cosine(config.threshold)
-        yield f"ask for less than {limit}: {_generate(record, threshold='auto')}"
+        yield f"ask for less than {limit}: {run_call(record, threshold='auto')}"
     yield _add(record)
     if nearest := _nearest(record, "below_threshold"):
         how = f"use the closest all the same ({_name(nearest)}, {cosine(nearest.similarity)})"
@@ -128,7 +130,7 @@ def _below(record: "RunRecord") -> Iterator[str]:
 
 def _used(record: "RunRecord") -> Iterator[str]:
     yield _add(record)
-    yield f"try another generator: {_generate(record)} with `generator=SPEC`"
+    yield f"try another generator: {run_call(record, generator=SPEC)}"
 
 
 def _declined(record: "RunRecord") -> Iterator[str]:
@@ -158,7 +160,7 @@ def _none_taken(record: "RunRecord") -> Iterator[str]:
 
 
 def _no_library(record: "RunRecord") -> Iterator[str]:
-    yield f"name a library: {_generate(record, library=NAME)} ({python_call('libraries.list')})"
+    yield f"name a library: {run_call(record, library=NAME)} ({python_call('libraries.list')})"
 
 
 def _empty(record: "RunRecord") -> Iterator[str]:
@@ -208,13 +210,6 @@ def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
 
 def _name(candidate: Candidate) -> str:
     return f"'{candidate.title}'" if candidate.title else candidate.image.sha256[:12]
-
-
-def _generate(record: "RunRecord", **parameters: Any) -> str:
-    name = record.setup.library if record.setup else None
-    library = name if name and name != BUILT_IN_LIBRARY else None
-    prompt = record.prompt if len(record.prompt) <= 60 and "`" not in record.prompt else PROMPT
-    return python_call("generate", prompt, **{"library": library, **parameters})
 
 
 def _continue_with(record: "RunRecord", image: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 from imagerag.agent import ports
 from imagerag.agent.errors import SpecError
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.ports import (
     Capabilities,
     Describer,
@@ -264,6 +265,9 @@ def _wrong(name: str, getter: Callable[..., Any], part: object) -> Iterator[str]
         adapter.validate_python(value, strict=required in (str, int, bool))
     except ValidationError:
         yield f"{name} is {_brief(value)} and has to be {getattr(required, '__name__', None) or required}"
+    else:
+        if isinstance(value, str) and value != valid_text(value):
+            yield f"{name} is {_brief(value)} and holds half a character (a lone surrogate)"
 
 
 @cache

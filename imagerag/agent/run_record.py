@@ -58,7 +58,8 @@ class RunRecord(BaseModel):
         cached_calls: how many answers of each role came from another run's journal, every vote counted.
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
         assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
-        unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.
+        unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them,
+            or what they were answered cannot be read.
         has_unknown_cost: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
         snapshots: of each snapshot of a library that it searched (`NAME@TAG`), the hash of what that held.

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
+from imagerag.agent.visible_text import is_blank
 from imagerag.assistants.argument_types import (
     Deadline,
     Feedback,
@@ -85,7 +86,7 @@ class Request(BaseModel):
         return {
             name: _unpacked(value) if name in _LISTS else _no_switch(value) if name in numbers else value
             for name, value in arguments.items()
-            if not (name not in needed and (value is None or (isinstance(value, str) and not value.strip())))
+            if not (name not in needed and (value is None or (isinstance(value, str) and is_blank(value))))
         }
 
 

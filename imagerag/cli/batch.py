@@ -34,7 +34,7 @@ from imagerag.cli.terminal.output import (
     columns,
     count,
     dim,
-    hanging,
+    message_lines,
     say,
     say_all,
     say_json,
@@ -244,7 +244,7 @@ def _lines(batch: "BatchRunner", prompts: str, out: str, bad: _BadLines) -> list
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(finished, 'prompt')} of {batch.total or finished:,} run{before}", *table(rows, right={0})]
     for one in bad.first:
-        lines += hanging(clean(as_commands(one.reason)), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
+        lines += message_lines(one.reason, columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
     if bad.number > SHOWN:
         lines.append(f"    … and {bad.number - SHOWN:,} more, see {batch.folder.results.name}")
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]

@@ -1,6 +1,5 @@
 """`imagerag doctor`: configuration and reachability of backends."""
 
-import asyncio
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from imagerag.cli.terminal.output import (
     columns,
     dim,
     hanging,
+    message_lines,
     say_all,
     say_json,
     short,
@@ -22,6 +22,7 @@ from imagerag.cli.terminal.output import (
     tick,
 )
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, seconds, size_of_bytes
@@ -66,7 +67,7 @@ def doctor_command(
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:
         say_all((dim(line) for line in probe_costs(rag.settings, rag.dependencies)), err=True)
-    diagnosis = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
+    diagnosis = run_sync(_diagnosed(rag, mend=mend, probe=probe))
     if as_json:
         say_json(diagnosis.model_dump(mode="json", by_alias=True))
     else:
@@ -146,7 +147,7 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
             yield from hanging(f"{one.spec}: {message}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
     yield from (f"{tick(True)} {line}" for line in diagnosis.repaired)
     for problem in diagnosis.problems:
-        yield from hanging(problem, columns(), indent=2, head=f"{bold('✗')} ")
+        yield from message_lines(problem, columns(), indent=2, head=f"{bold('✗')} ")
     if not diagnosis.problems:
         asks = "" if any(b.probe for b in diagnosis.backends) else "; --probe asks the models themselves"
         yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)

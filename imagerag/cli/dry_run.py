@@ -13,7 +13,7 @@ from imagerag.cli.terminal.output import (
     columns,
     count,
     dim,
-    hanging,
+    message_lines,
     say_all,
     say_json,
     short,
@@ -21,9 +21,7 @@ from imagerag.cli.terminal.output import (
     warning_lines,
 )
 from imagerag.client.synchronous import run_sync
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars
-from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.batch.batch_estimate import BatchEstimate
@@ -76,7 +74,7 @@ def _batch_lines(estimate: "BatchEstimate") -> Iterator[str]:
         yield f"{count(estimate.invalid, 'line')} cannot be run"
     for line in estimate.invalid_lines[:NAMED]:
         head = f"    {dim(short(line.id, 30))}  "
-        yield from hanging(clean(as_commands(line.reason)), columns(), indent=6, head=head)
+        yield from message_lines(line.reason, columns(), indent=6, head=head)
     if estimate.invalid > NAMED:
         yield f"    … and {estimate.invalid - NAMED:,} more"
     yield from _notes(estimate.notes)
@@ -91,7 +89,7 @@ def _totals(estimate: "Estimate | BatchEstimate") -> str:
 
 def _notes(notes: Iterable[str]) -> Iterator[str]:
     for note in notes:
-        yield from map(dim, hanging(as_commands(note), columns(), indent=4, head="  "))
+        yield from map(dim, message_lines(note, columns(), indent=4, head="  "))
 
 
 def _lines(estimate: "Estimate") -> Iterator[str]:

@@ -4,18 +4,21 @@ import json
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.cli.terminal.output import columns, say
-from imagerag.formatting.interface_terms import as_commands
+from imagerag.cli.terminal.output import columns, message_lines, say
+from imagerag.formatting.interface_terms import as_commands, in_field_names, option_names
 from imagerag.formatting.labels import OUTCOMES, STOPPED
 from imagerag.formatting.messages import near
 from imagerag.formatting.text import clean_lines
+
+_BESIDE: Final = ("concurrency", "deadline_s", "more_rounds")
+"""Parameters of runs beside those of `RunConfig`."""
 
 
 def exit_code(record: RunRecord) -> int:
@@ -29,19 +32,20 @@ def fail(error: Exception, *, as_json: bool) -> int:
     if as_json:
         from imagerag.schemas.commands import ErrorDocument
 
-        say(json.dumps(ErrorDocument(error=_name(error), message=message).as_json()))
+        say(json.dumps(ErrorDocument(error=_name(error), message=as_commands(message)).as_json()))
     print_failure(message)
     return code
 
 
 def print_failure(message: str) -> None:
-    """Print a message on stderr after the program's name; in a terminal it is wrapped, with lists as lines.
+    """Print a message on stderr after the program's name; in a terminal it is wrapped, with lists as lines, and
+    commands on lines of their own.
 
     The variable COLUMNS overrides the width, as for all output.
     """
     lines = f"imagerag: {message}".splitlines()
     shown_to_people = sys.stderr.isatty() or "COLUMNS" in os.environ
-    say("\n".join(wrapped(lines, columns()) if shown_to_people else lines), err=True)
+    say("\n".join(wrapped(lines, columns()) if shown_to_people else map(as_commands, lines)), err=True)
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
@@ -51,10 +55,9 @@ def wrapped(lines: Sequence[str], width: int) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return textwrap.wrap(
-        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    ) or [""]
+    text = line.lstrip()
+    head = line[: len(line) - len(text)]
+    return message_lines(text, width, indent=len(head) + 2, head=head)
 
 
 def _explained(error: Exception) -> tuple[str, int]:
@@ -68,7 +71,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         refused, spent = OUTCOMES["refused"].exit_code, OUTCOMES["budget_exhausted"].exit_code
         codes = {UsageError: 2, RefusalError: refused, BudgetExceededError: spent}
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
-        return clean_lines(as_commands(str(error))), code
+        return clean_lines(_in_options(str(error)) if isinstance(error, UsageError) else str(error)), code
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error
 
@@ -77,6 +80,13 @@ def _explained(error: Exception) -> tuple[str, int]:
         where = f": {error.filename}" if error.filename else ""
         return clean_lines(f"{error.strerror or error}{where}"), 1
     return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
+
+
+def _in_options(message: str) -> str:
+    """What is wrong with values of a run, named as their options are."""
+    from imagerag.agent.types import RunConfig
+
+    return in_field_names(message, option_names([*RunConfig.model_fields, *_BESIDE]))
 
 
 def _meant(error: click.ClickException) -> str:

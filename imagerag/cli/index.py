@@ -21,6 +21,7 @@ from imagerag.cli.terminal.output import (
 )
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def index_command(
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **options))
         try:
-            report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **options))
+            report = run_sync(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **options))
         except KeyboardInterrupt:
             raise click.Abort("" if dry_run else _state_when_stopped(progress, name)) from None
     return 1 if strict and (report.skipped or report.descriptions_stopped) else 0
@@ -188,7 +189,7 @@ async def _watch(rag: ImageRAG, name: str, paths: tuple[str, ...], show: Show, *
 def _watched(watching: Coroutine[Any, Any, None]) -> int:
     """Watch until Ctrl-C, the normal end."""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(watching)
+        run_sync(watching)
     say("stopped watching", err=True)
     return 0
 

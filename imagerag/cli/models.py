@@ -6,7 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal.output import accent, columns, dim, hanging, say_all, say_json, say_note, table
+from imagerag.cli.terminal.output import accent, columns, dim, message_lines, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
@@ -43,7 +43,7 @@ def models_command(
     if not matches:
         why = why_not_here("-".join(words))
         message = f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}"
-        say_all(hanging(message, columns(), indent=2))
+        say_all(message_lines(message, columns(), indent=2))
         return 0
     for title, listed, head, cells in (
         ("generators", "generator", ("spec", "takes", "sizes", "licence", "price"), _drawing_cells),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, say_note, table
@@ -132,7 +133,7 @@ def _name(model: str) -> str:
     if spec is not None and spec.model:
         place = OpenAICredentials.of_spec(spec)
         return spec.model if place.official else f"{spec.model}@{place.host}"
-    if not name.strip() or (at and not host.strip()):
+    if is_blank(name) or (at and is_blank(host)):
         raise UsageError(f"{model!r} names no model: write MODEL, or MODEL@HOST")
     return model
 

@@ -84,7 +84,8 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
     printed, stood = 0, time.monotonic()
     with contextlib.closing(StatusLine()) as line:
         while True:
-            running = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
+            # Before the steps are read: a run that ends meanwhile has made more of them, and is no dead one.
+            running = at_work(rag, run_id) and (await rag.runs.get(run_id)).outcome is None
             history = await steps(rag.dependencies, run_id)
             ended = [step for step in history if step.status in ("done", "failed")]
             if ended[printed:]:
@@ -92,7 +93,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
                 say_all(step_lines(ended)[printed + 1 :])
                 printed, stood = len(ended), time.monotonic()
             waiting = [step for step in history if step.status == "waiting"]
-            if waiting or not running or (await rag.runs.get(run_id)).outcome is not None:
+            if waiting or not running:
                 return
             at = ", ".join(dict.fromkeys(step.node for step in history if step.status == "pending"))
             line.show(rest_of_line(f"at {at}, for {seconds(time.monotonic() - stood)}", 4))

@@ -5,10 +5,21 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
+from imagerag.client.argument_checks import check_arguments, checked
+from imagerag.client.argument_types import (
+    Candidates,
+    Concurrency,
+    Cosine,
+    Dollars,
+    Names,
+    Patience,
+    PositiveNumber,
+    Seconds,
+)
 from imagerag.client.context import ClientContext
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
@@ -33,10 +44,20 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.runner import Runner
     from imagerag.tools.model_list import ListedModel
 
-_OPTIONS: Final = ("preset", "generator", "judge", "answerer", "embedder", "library", "reranker")
-"""Settings that a client with other options shares with the one it is made from."""
+
+class ClientOptions(TypedDict, total=False):
+    """Settings that a client with other options shares with the one it is made from."""
+
+    preset: str | None
+    generator: str | None
+    judge: str | None
+    answerer: str | None
+    embedder: str | None
+    library: str | None
+    reranker: str | None
 
 
+@check_arguments
 class ImageRAG:
     """Generates an image, judges it, retrieves missing concepts from the user's own images, and generates again.
 
@@ -58,6 +79,7 @@ class ImageRAG:
         UsageError: an unknown preset or setting.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -83,7 +105,7 @@ class ImageRAG:
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
 
-    def with_options(self, **options: str | None) -> "ImageRAG":
+    def with_options(self, **options: Unpack[ClientOptions]) -> "ImageRAG":
         """The client of the same data directory and loaded models with other settings.
 
         Args:
@@ -95,7 +117,7 @@ class ImageRAG:
             UsageError: an unknown preset or setting.
         """
         own = self.settings
-        same = {} if options.get("preset") else {name: getattr(own, name) for name in _OPTIONS}
+        same = {} if options.get("preset") else {name: getattr(own, name) for name in ClientOptions.__annotations__}
         given = {name: value for name, value in options.items() if value is not None}
         settings = resolve(**{"home": own.home, **same, **given})
         if options.get("library") == "":
@@ -197,8 +219,8 @@ class ImageRAG:
         *,
         resume: bool = False,
         retry_failed: bool = False,
-        concurrency: int = 4,
-        max_cost_usd: float | None = None,
+        concurrency: Concurrency = 4,
+        max_cost_usd: Dollars | None = None,
         allow_outside: bool = False,
         **options: Unpack[BatchOptions],
     ) -> AsyncGenerator["BatchResult"]:
@@ -245,7 +267,7 @@ class ImageRAG:
         *,
         resume: bool = False,
         retry_failed: bool = False,
-        max_cost_usd: float | None = None,
+        max_cost_usd: Dollars | None = None,
         allow_outside: bool = False,
         **options: Unpack[BatchOptions],
     ) -> "BatchEstimate":
@@ -279,20 +301,20 @@ class ImageRAG:
         thread: str | None = None,
         follow_up: bool = False,
         compare: bool = False,
-        images: Sequence[Image] = (),
+        images: Image | Sequence[Image] = (),
         by: Literal["image", "words", "both"] | None = None,
-        k: int = 8,
+        k: Candidates = 8,
         hybrid: bool = False,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
-        threshold: float | Literal["auto", "off"] = "auto",
+        tags: Names = (),
+        licences: Names = (),
+        threshold: Cosine | Literal["auto", "off"] = "auto",
         cache: Literal["record", "reuse", "replay"] = "record",
-        max_calls: int | None = None,
-        max_cost_usd: float | None = None,
-        assume_cost_usd_per_call: float | None = None,
-        deadline_s: float | None = None,
-        patience_s: float | None = None,
+        max_calls: PositiveNumber | None = None,
+        max_cost_usd: Dollars | None = None,
+        assume_cost_usd_per_call: Dollars | None = None,
+        deadline_s: Seconds | None = None,
+        patience_s: Patience | None = None,
     ) -> "AnswerRecord":
         """Answer a question from a library's images and their metadata, and from nothing else.
 

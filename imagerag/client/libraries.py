@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Dollars, Names, PositiveNumber, ResultCount
 from imagerag.client.caption_embedder import caption_embedder as named_encoder
 from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_browsing import LibraryBrowsing
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
+@check_arguments
 class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebReferences):
     """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
 
@@ -42,7 +45,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         library: str | None = None,
         embedder: str | None = None,
         manifest: str | Path | Sequence[str | Path] | None = None,
-        exclude: Sequence[str] = (),
+        exclude: Names = (),
         allow_outside: bool = False,
         links_within: Sequence[Path] | None = None,
         copy: bool = False,
@@ -51,9 +54,9 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         ocr: "bool | OcrReader" = False,
         caption_embedder: str | None = None,
         describe: "str | Describer | None" = None,
-        max_calls: int | None = None,
-        max_cost_usd: float | None = None,
-        assume_cost_usd_per_call: float | None = None,
+        max_calls: PositiveNumber | None = None,
+        max_cost_usd: Dollars | None = None,
+        assume_cost_usd_per_call: Dollars | None = None,
         regions: bool = False,
         calibrate: bool = True,
         check: bool = True,
@@ -200,7 +203,7 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
             return report
 
     async def watch(
-        self, *paths: str | Path, library: str | None = None, exclude: Sequence[str] = (), **options: Any
+        self, *paths: str | Path, library: str | None = None, exclude: Names = (), **options: Any
     ) -> "AsyncIterator[IndexReport]":
         """Index paths, and again whenever something below them changes, until the iteration is ended.
 
@@ -259,10 +262,10 @@ class LibrariesAPI(LibraryMaintenance, LibraryBrowsing, LibraryUploads, WebRefer
         *,
         image: Image | Sequence[Image] | None = None,
         library: str | None = None,
-        k: int = 8,
+        k: ResultCount = 8,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
+        tags: Names = (),
+        licences: Names = (),
         hybrid: bool = False,
         by: Literal["images", "captions"] = "images",
     ) -> "Hits":

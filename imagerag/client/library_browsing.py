@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError
 from imagerag.agent.types.filters import FilterInput, parse_filter
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import NaturalNumber, PositiveNumber
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
@@ -45,6 +47,7 @@ class LibrarySummary:
     error: str = ""
 
 
+@check_arguments
 class LibraryBrowsing(LibraryOpening):
     """Shows libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 
@@ -115,8 +118,8 @@ class LibraryBrowsing(LibraryOpening):
         *,
         filter: FilterInput | None = None,
         order: "Order" = "newest",
-        offset: int = 0,
-        limit: int = 60,
+        offset: NaturalNumber = 0,
+        limit: PositiveNumber = 60,
     ) -> "ImagePage":
         """Some images of a library, in an order.
 
@@ -132,7 +135,7 @@ class LibraryBrowsing(LibraryOpening):
             FilterError: the filter cannot be read, or asks for what the library does not know.
         """
         name, wanted = await self._made(library), self._filter(filter)
-        return await self._browser.page(name, filter=wanted, order=order, offset=max(0, offset), limit=max(1, limit))
+        return await self._browser.page(name, filter=wanted, order=order, offset=offset, limit=limit)
 
     async def no_match(self, library: str | None, filter: FilterInput | None) -> str:
         """Why a filter leaves nothing of a library, with values that there are; empty where it leaves something."""
@@ -183,7 +186,7 @@ class LibraryBrowsing(LibraryOpening):
 
         return await asyncio.to_thread(thumbnails, self._context.dependencies.home, self.name(library), images)
 
-    async def unmatched(self, library: str | None = None, *, runs: int = 100) -> "list[UnmatchedConcept]":
+    async def unmatched(self, library: str | None = None, *, runs: PositiveNumber = 100) -> "list[UnmatchedConcept]":
         """List what runs searched a library for without an image that passed, the most frequent first.
 
         Args:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import BackendError, ImageRAGError
 from imagerag.agent.threads import in_thread
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Queries
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 from imagerag.formatting.interface_terms import python_call
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 
+@check_arguments
 class LibraryChecks(LibraryOpening):
     """Checks of libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 
     async def check(
-        self, library: str | None = None, *, queries: int = 200, unrelated: Sequence[str] | None = None
+        self, library: str | None = None, *, queries: Queries = 200, unrelated: Sequence[str] | None = None
     ) -> "LibraryCheck":
         """Search a library for what its captions name, for views of its images, and for what it does not hold.
 

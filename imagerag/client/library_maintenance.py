@@ -1,17 +1,22 @@
 """The part of `ImageRAG.libraries` that changes, measures, checks, exports and renames libraries."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Cosine, Names, NaturalNumber
 from imagerag.client.library_migration import LibraryMigration
 from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
+from imagerag.store.text_files import listed
 
 if TYPE_CHECKING:
     from imagerag.store.library.indexing.adding import AddedImages
+    from imagerag.store.library.library import Library
     from imagerag.store.library.maintenance.changes import ImageChangeOptions
     from imagerag.store.library.maintenance.duplicates import Duplicates
     from imagerag.store.library.maintenance.export import Export
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.schema import ImageRecord
 
 
+@check_arguments
 class LibraryMaintenance(LibraryMigration):
     """Maintenance of libraries. Where none is named, it is the one that `ImageRAG` was made with.
 
@@ -33,8 +39,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
+        tags: Names = (),
+        licences: Names = (),
     ) -> "list[ImageRecord]":
         """List what a library knows of some images, sorted by id. All that is given has to hold.
 
@@ -85,8 +91,8 @@ class LibraryMaintenance(LibraryMigration):
         *images: str | Path,
         library: str | None = None,
         filter: FilterInput | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
+        tags: Names = (),
+        licences: Names = (),
         calibrate: bool = True,
         dry_run: bool = False,
     ) -> "ImageSelection":
@@ -98,7 +104,7 @@ class LibraryMaintenance(LibraryMigration):
             dry_run: change nothing, and say which images it would be.
 
         Returns:
-            The ids of the images, and what the library knew of the first ten thousand.
+            The ids of the images, and what the library knew of the first ten thousand; without any, the `reason`.
 
         Raises:
             UsageError: as `select`.
@@ -109,7 +115,8 @@ class LibraryMaintenance(LibraryMigration):
 
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter), tags, licences)
-        selection = ImageSelection(ids, await opened.rows(ids[:LISTED]))
+        reason = "" if ids else await self._no_match(opened, filter, tags, licences)
+        selection = ImageSelection(ids, await opened.rows(ids[:LISTED]), reason)
         if ids and not dry_run:
             await remove_images(opened, ids)
             await settle(opened, removed=ids, calibrate=calibrate)
@@ -134,7 +141,8 @@ class LibraryMaintenance(LibraryMigration):
                 `set` (further fields and metadata keys), `unset`.
 
         Returns:
-            The ids of the images that are different now, and what the library knows of the first ten thousand.
+            The ids of the images that are different now, what the library knows of the first ten thousand, and what of
+            the changes concerns none of them (`reason`).
 
         Raises:
             UsageError: as `select`; or no change is named.
@@ -147,6 +155,8 @@ class LibraryMaintenance(LibraryMigration):
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter))
         different = await change_images(opened, ids, ImageChanges(**changes), dry_run=dry_run)
+        if not ids:
+            different = replace(different, reason=await self._no_match(opened, filter))
         if different and not dry_run:
             await settle(opened, changed=len(different), calibrate=calibrate)
         return different
@@ -155,7 +165,7 @@ class LibraryMaintenance(LibraryMigration):
         self,
         library: str | None = None,
         *,
-        threshold: float | None = None,
+        threshold: Cosine | None = None,
         keep: Literal["largest", "oldest", "first"] = "largest",
         remove: bool = False,
     ) -> "Duplicates":
@@ -179,7 +189,7 @@ class LibraryMaintenance(LibraryMigration):
             await self.remove(*(one.id for group in duplicates.groups for one in group.others), library=opened.name)
         return duplicates
 
-    async def stats(self, library: str | None = None, *, worst: int = 5) -> "LibraryStatistics":
+    async def stats(self, library: str | None = None, *, worst: NaturalNumber = 5) -> "LibraryStatistics":
         """Count and measure what a library holds; `worst` captions of 1,000 are listed, the furthest from their images.
 
         Raises:
@@ -281,6 +291,16 @@ class LibraryMaintenance(LibraryMigration):
         from imagerag.store.library.database import remove
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
+
+    async def _no_match(
+        self, opened: "Library", filter: FilterInput | None, tags: Names = (), licences: Names = ()
+    ) -> str:
+        """Why nothing is selected."""
+        from imagerag.agent.ports import Filter
+        from imagerag.agent.retrieval.search_queries import explain_filter
+
+        where = Filter(where=parse_filter(filter), tags=tuple(listed(tags)), licences=tuple(listed(licences)))
+        return await explain_filter(opened, where) or "no image of those that are named passes the filter"
 
     @property
     def snapshots(self) -> SnapshotsAPI:

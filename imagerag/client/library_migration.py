@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.library_checks import LibraryChecks
 from imagerag.client.library_opening import note_encoder
 from imagerag.client.synchronous import synchronous
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.maintenance.migration import Migration
 
 
+@check_arguments
 class LibraryMigration(LibraryChecks):
     """Migration of libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 

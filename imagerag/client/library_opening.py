@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.library import Library
 
 
+@check_arguments
 class LibraryOpening:
     """Opens libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 

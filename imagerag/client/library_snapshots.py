@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
+@check_arguments
 class SnapshotsAPI(LibraryOpening):
     """Snapshots of libraries. Where no library is named, it is the one that `ImageRAG` was made with.
 
@@ -30,8 +32,7 @@ class SnapshotsAPI(LibraryOpening):
         from imagerag.store.library.maintenance.snapshots import create_snapshot
 
         opened = await self._open_to_change(library)
-        if await opened.tidying_pays(0):
-            await opened.optimize()  # earlier versions would be kept with it
+        await opened.tidy()  # earlier versions would be kept with it
         return await opened.table.read(lambda: create_snapshot(opened.table, tag))
 
     async def list(self, library: str | None = None) -> "Snapshots":

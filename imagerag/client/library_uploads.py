@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.indexing.uploads import UploadedImage, Uploads
 
 
+@check_arguments
 class LibraryUploads(LibraryOpening):
     """Takes images by their bytes. Where no library is named, it is the one that `ImageRAG` was made with."""
 

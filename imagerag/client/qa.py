@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunConfig
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image, keep_image
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
 
 
+@check_arguments
 class QAClient:
     """The questions of a data directory. `ImageRAG.ask` asks one."""
 
@@ -34,7 +36,7 @@ class QAClient:
         question: str,
         config: RunConfig,
         *,
-        images: Sequence[Image],
+        images: Image | Sequence[Image],
         by: Literal["image", "words", "both"] | None,
         **options: Any,
     ) -> "AnswerRecord":

@@ -1,18 +1,28 @@
 """The part of `ImageRAG.runs` that says what continuing or forking a run can cost."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from imagerag.agent.errors import UsageError
+from imagerag.client.argument_checks import check_arguments, checked
 from imagerag.client.context import ClientContext, whole_id
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import make_size
+from imagerag.files.run_request import RunOptions
 
 if TYPE_CHECKING:
     from imagerag.graphs.cost_estimate import Estimate
     from imagerag.graphs.runs.fork import ForkOptions
 
 
+class ReplayOptions(RunOptions, total=False):
+    """Changes of the backends and the options of a run; see `RunSteeringAPI.stream_replay`."""
+
+    generator: str | None
+    judge: str | None
+    reranker: str | None
+
+
+@check_arguments
 class RunEstimatesAPI:
     """Upper bounds of calls and cost. No model is called, and nothing is spent."""
 
@@ -33,8 +43,9 @@ class RunEstimatesAPI:
         from imagerag.graphs.runs.continuation import ContinueOptions
         from imagerag.graphs.runs.estimates import estimate_continuation
 
+        steering = checked(ContinueOptions)(**options)
         run = await whole_id(self._context, run_id)
-        return await estimate_continuation(self._context.dependencies, run, ContinueOptions(**options))
+        return await estimate_continuation(self._context.dependencies, run, steering)
 
     async def estimate_replay(self, run_id: str, step: int, **changes: Any) -> "Estimate":
         """Estimate the run that `replay` would make, without the calls before the step. Answers that are reused make it
@@ -51,8 +62,9 @@ class RunEstimatesAPI:
         """
         from imagerag.graphs.runs.estimates import estimate_fork
 
+        replay = fork_options(step, **changes)
         run = await whole_id(self._context, run_id)
-        return await estimate_fork(self._context.dependencies, run, fork_options(step, **changes))
+        return await estimate_fork(self._context.dependencies, run, replay)
 
     async def estimate_resume(self, run_id: str) -> "Estimate":
         """Estimate what `resume` of a run still calls: what it made is not made again.
@@ -74,13 +86,14 @@ class RunEstimatesAPI:
     estimate_resume_sync = synchronous(estimate_resume)
 
 
+@checked
 def fork_options(
     step: int,
     *,
     prompt: str | None = None,
     references: Sequence[str] | None = None,
     no_cache: bool = False,
-    **changes: Any,
+    **changes: Unpack[ReplayOptions],
 ) -> "ForkOptions":
     """The options of a fork as `stream_replay` takes them.
 
@@ -89,8 +102,5 @@ def fork_options(
     """
     from imagerag.graphs.runs.fork import ForkOptions
 
-    if not isinstance(step, int):
-        raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
-    if "size" in changes:
-        changes["size"] = make_size(changes["size"])
-    return ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
+    sized = {"size": make_size(changes["size"])} if "size" in changes else {}
+    return ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes={**changes, **sized})

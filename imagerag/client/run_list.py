@@ -1,8 +1,11 @@
 """The part of `ImageRAG.runs` that reads the list of runs as a whole, and who makes them."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Dollars
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
 
@@ -10,12 +13,34 @@ if TYPE_CHECKING:
     from imagerag.store.run_index import RunIndex
 
 
+class RunFilters(TypedDict, total=False):
+    """Filters of a list of runs, see `store.run_index.RunIndex.list`."""
+
+    status: Literal["running", "interrupted", "ended"] | None
+    library: str | None
+    since: datetime | None
+    until: datetime | None
+    min_cost: Dollars | None
+    max_cost: Dollars | None
+    favourite: bool | None
+    parent_run: str | None
+    after: tuple[datetime, str] | None
+
+
+class RunCountFilters(RunFilters, total=False):
+    """Filters of the number of runs."""
+
+    outcome: str | None
+    text: str | None
+
+
+@check_arguments
 class RunListAPI:
     """Counting runs, and which of them are under way."""
 
     _context: ClientContext
 
-    async def count(self, **filters: Any) -> int:
+    async def count(self, **filters: Unpack[RunCountFilters]) -> int:
         """Count runs.
 
         Args:

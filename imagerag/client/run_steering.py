@@ -1,10 +1,12 @@
 """The part of `ImageRAG.runs` that makes new runs of those that were made: resume, continue, replay."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Dollars, Patience, PositiveNumber, Rounds, Seconds, Seed
 from imagerag.client.context import ClientContext, whole_id
-from imagerag.client.run_estimates import fork_options
+from imagerag.client.run_estimates import ReplayOptions, fork_options
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
 
 
+@check_arguments
 class RunSteeringAPI:
     """Resuming, continuing and replaying runs."""
 
@@ -64,19 +67,19 @@ class RunSteeringAPI:
         self,
         run_id: str,
         *,
-        more_rounds: int = 2,
+        more_rounds: Rounds = 2,
         exclude_images: Sequence[str | int] = (),
         keep_images: Sequence[str | int] = (),
         add_images: Sequence[str | int] = (),
         prompt: str | None = None,
         feedback: str | Sequence[str] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
         library: str | None = None,
-        max_calls: int | None = None,
-        max_cost_usd: float | None = None,
-        assume_cost_usd_per_call: float | None = None,
-        deadline_s: float | None = None,
-        patience_s: float | None = None,
+        max_calls: PositiveNumber | None = None,
+        max_cost_usd: Dollars | None = None,
+        assume_cost_usd_per_call: Dollars | None = None,
+        deadline_s: Seconds | None = None,
+        patience_s: Patience | None = None,
         new_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
         """`continue_`, event by event.
@@ -150,7 +153,7 @@ class RunSteeringAPI:
         references: Sequence[str] | None = None,
         no_cache: bool = False,
         new_id: str | None = None,
-        **changes: Any,
+        **changes: Unpack[ReplayOptions],
     ) -> AsyncGenerator["RunEvent"]:
         """`replay`, event by event.
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import Bytes, NaturalNumber
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous, synchronous_list
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Entries = list[RunEntry]
 
 
+@check_arguments
 class RunStorageAPI:
     """Saving runs to folders and archives, marking them, and removing them."""
 
@@ -118,8 +121,8 @@ class RunStorageAPI:
         self,
         *,
         older_than: datetime | None = None,
-        keep: int | None = None,
-        max_bytes: int | None = None,
+        keep: NaturalNumber | None = None,
+        max_bytes: Bytes | None = None,
         unfinished: bool = False,
         favourites: bool = False,
         dry_run: bool = False,

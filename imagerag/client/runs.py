@@ -1,11 +1,13 @@
 """`ImageRAG.runs`: the runs that were made, and new runs that resume, continue or replay them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from imagerag.agent.threads import in_thread
+from imagerag.client.argument_checks import check_arguments
+from imagerag.client.argument_types import PositiveNumber
 from imagerag.client.run_estimates import RunEstimatesAPI
-from imagerag.client.run_list import RunListAPI
+from imagerag.client.run_list import RunFilters, RunListAPI
 from imagerag.client.run_steering import RunSteeringAPI
 from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
+@check_arguments
 class RunsAPI(RunListAPI, RunEstimatesAPI, RunStorageAPI, RunSteeringAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
 
     async def list(
-        self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None, **filters: Any
+        self,
+        limit: PositiveNumber | None = 20,
+        *,
+        outcome: str | None = None,
+        text: str | None = None,
+        **filters: Unpack[RunFilters],
     ) -> "Entries":
         """List runs, newest first.
 

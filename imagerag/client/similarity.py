@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.errors import UsageError
 from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.threads import in_thread
+from imagerag.agent.visible_text import is_blank
 from imagerag.files.inputs import Image, naming, read_image
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def check_text(encoder: "Embedder", text: str) -> None:
     Raises:
         UsageError: it is empty, or longer than the encoder reads.
     """
-    if not text.strip():
+    if is_blank(text):
         raise UsageError("say what the image is compared with: imagerag similarity IMAGE TEXT")
     if (tokens := encoder.count_tokens(text)) > encoder.context_length:
         raise UsageError(f"the text has {tokens} tokens, and {encoder.identity.spec} reads {encoder.context_length}")

@@ -39,24 +39,25 @@ def run_sync(awaitable: Awaitable[T]) -> T:
 
     Ctrl-C cancels it there too: a run must not go on spending where nobody waits for it.
     """
-    tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+    tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
-    async def awaited() -> T:
+    async def awaited() -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.append((asyncio.get_running_loop(), task))
-        return await awaitable
+        results.append(await awaitable)  # returned, asyncio.run up to Python 3.12.0 would make its repr
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(awaited())
-    results: list[T] = []
-    errors: list[BaseException] = []
+        asyncio.run(awaited())
+        return results[0]
 
     def work() -> None:
         try:
-            results.append(asyncio.run(awaited()))
+            asyncio.run(awaited())
         except BaseException as error:
             errors.append(error)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import RunStateError, UsageError
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
@@ -18,6 +19,7 @@ FOLDER = "web-images"
 """Of the home: the files of images from the web that are in libraries."""
 
 
+@check_arguments
 class WebReferences(LibraryOpening):
     """Takes images from the web into a library."""
 

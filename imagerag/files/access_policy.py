@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import READ, looks_like_an_image
+from imagerag.agent.visible_text import is_blank
 from imagerag.graphs.validation import is_storable_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class InputPolicy:
         Raises:
             UsageError: not allowed, not there, not an image, or too large. The message never says what else is there.
         """
-        if not source.strip() or not is_storable_text(source):
+        if is_blank(source) or not is_storable_text(source):
             raise UsageError("an image is named by a path or an address: this is neither")
         if len(source) > 4096:
             raise UsageError(f"a path or an address of {len(source)} characters is not read")

@@ -1,6 +1,6 @@
 """A requested run: its options, checked, and what is made of them (`RunSpec`, images), for one run or for a batch."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.size_translation import check_size
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import RunSpec
+from imagerag.agent.types import RunSpec, Size
 from imagerag.agent.types.filters import FilterInput
 from imagerag.files.inputs import Image, keep_image, make_run_config, make_size
 from imagerag.files.source_images import SourceImages, readable
@@ -83,11 +83,11 @@ class CommonRunOptions(TypedDict, total=False):
     likeness: Literal["auto", "always", "never"]
     reference_crop: Literal["auto", "region", "whole"]
     seed: int
-    size: str | tuple[int, int] | None
+    size: str | Sequence[int] | Size | None
     mask_feather: int
     filter: FilterInput | None
-    tags: Sequence[str]
-    licences: Sequence[str]
+    tags: Collection[str]
+    licences: Collection[str]
     cache: Literal["record", "reuse", "replay"]
     max_calls: int | None
     assume_cost_usd_per_call: float | None

@@ -27,16 +27,16 @@ AFTER_RUN: Final[Mapping[str, str]] = {
 
 AFTER_CAUSE: Final[Mapping[str, str]] = {
     "takes_none": "tell the user that this generator takes no reference images; another one has to be configured",
-    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more images",
-    "no_library": "ask the user for an image of what is missing, and pass it to generate_image in subjects",
+    "no_room": "call generate_image as before with fewer subjects, or tell the user that the generator takes no more",
+    "no_library": "ask the user for an image of what is missing; call generate_image as before with it in subjects",
     "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
-    "filtered": "call generate_image without the filter that the reason names, if the user agrees",
+    "filtered": "call generate_image as before without the filter that the reason names, if the user agrees",
     "excluded": "continue_run(run_id, add_images=[id]) with one that was never to be used, if the user agrees",
     "rejected_by_hand": f"continue_run(run_id, add_images=[id]) with one of those that were offered; or {_LACKING}",
     "already_used": _LACKING,
     "rejected_by_reranker": f"continue_run(run_id, add_images=[id]) with one that the reranker left out; or {_LACKING}",
     "missing_file": "tell the user that files of the library are gone; imagerag index PATH --library NAME follows them",
-    "below_threshold": f"call generate_image with a lower threshold, if one was set; or {_LACKING}",
+    "below_threshold": f"call generate_image as before with a lower threshold, if one was set; or {_LACKING}",
 }
 """Cause of a missing reference → next step of an assistant. `agent/next_steps.py` has those of a person."""
 

@@ -38,3 +38,16 @@ KINDS: Final[Mapping[str, str]] = {
     "other_images": "nearest other image",
 }
 """Kind of queries without a match → its label."""
+
+PROBLEM_KINDS: Final[Mapping[str, str]] = {
+    "file": "file",
+    "copy": "copy",
+    "image": "image",
+    "stray": "stray copy",
+    "thumbnail": "thumbnail",
+    "vector": "vector",
+    "caption-vector": "vector of the caption",
+    "regions": "regions",
+    "other-vector": "vector of the other encoder",
+}
+"""What a problem of a library is about."""

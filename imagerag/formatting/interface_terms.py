@@ -8,7 +8,7 @@ instead, an assistant the arguments of its tools. To name a call of another meth
 import ast
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, Self, TypeVar
 
 _COMMANDS: Final[Mapping[str, str]] = {
@@ -51,6 +51,11 @@ _WITHOUT_VALUE: Final = (
 _CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
 _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
+_LITERAL: Final = re.compile(r"(?<=: )imagerag [^\0]+$")
+
+_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
+"""The name of a value before what is wrong with it, as `formatting.messages.invalid` says it."""
+
 MESSAGES: Final = frozenset(
     {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "advice", "stopped", "stop_reason"}
 )
@@ -75,13 +80,20 @@ PROMPT: Final = Placeholder("PROMPT")
 SPEC: Final = Placeholder("SPEC")
 
 
-def python_call(method: str, *values: Any, **parameters: Any) -> str:
+def python_call(method: str, *values: Any, settings: Mapping[str, Any] | None = None, **parameters: Any) -> str:
     """A call of the Python API for a message; parameters of value None are left out.
 
     A text that cannot stand between backticks becomes a placeholder.
+
+    Args:
+        settings: backends of the client that is called; they are options of the command, too.
     """
-    keywords = [f"{name}={_literal(value)}" for name, value in parameters.items() if value is not None]
-    return f"`rag.{method}({', '.join([*map(_literal, values), *keywords])})`"
+    client = f"rag.with_options({', '.join(_keywords(settings))})" if settings else "rag"
+    return f"`{client}.{method}({', '.join([*map(_literal, values), *_keywords(parameters)])})`"
+
+
+def _keywords(parameters: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={_literal(value)}" for name, value in parameters.items() if value is not None]
 
 
 def _literal(value: Any) -> str:
@@ -92,6 +104,16 @@ def _literal(value: Any) -> str:
 def as_commands(message: str) -> str:
     """Replace calls and parameters of the Python API in a message by commands and options."""
     return _PARAMETER.sub(_option, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+
+
+def command_parts(message: str) -> list[str]:
+    """Split a message in the terms of the command line: every second part is a whole command.
+
+    A literal command counts if it ends the message after a colon; others are words of a sentence.
+    """
+    plain = message.replace("\0", " ")
+    marked = _CALL.sub(lambda match: f"\0{command}\0" if (command := _command(match[1])) else match[0], plain)
+    return _LITERAL.sub(r"\0\g<0>\0", _PARAMETER.sub(_option, marked)).split("\0")
 
 
 def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
@@ -123,6 +145,20 @@ def as_field_names(message: str, names: Mapping[str, str]) -> str:
         return f"“{names[name]}”" if value in ("", "True", "X", "SPEC") else f"“{names[name]}” {value}"
 
     return _PARAMETER.sub(field, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+
+
+def in_field_names(message: str, names: Mapping[str, str]) -> str:
+    """What is wrong with values, each named as its field or option is.
+
+    Args:
+        names: parameter → name; others stay.
+    """
+    return _FIELD.sub(lambda match: names.get(match[1], match[1]), message)
+
+
+def option_names(parameters: Iterable[str]) -> dict[str, str]:
+    """The options of parameters."""
+    return {name: _option_name(name) for name in parameters}
 
 
 class Copyable(Protocol):
@@ -161,8 +197,11 @@ def _option(match: re.Match[str]) -> str:
     name, value = match[1] or match[2], match[3] or ""
     if value.startswith("[") and value.endswith("]"):
         value = re.sub(r"['\"\s]", "", value[1:-1]) or "none"
-    option = "--" + _OPTIONS.get(name, name).replace("_", "-")
-    return f"{option} {value}" if value and value != "True" else option
+    return f"{_option_name(name)} {value}" if value and value != "True" else _option_name(name)
+
+
+def _option_name(parameter: str) -> str:
+    return "--" + _OPTIONS.get(parameter, parameter).replace("_", "-")
 
 
 def _command(call: str) -> str | None:
@@ -173,16 +212,20 @@ def _command(call: str) -> str | None:
         return None
     if not isinstance(parsed, ast.Call):
         return None
-    command = _COMMANDS.get(ast.unparse(parsed.func).removeprefix("rag."))
+    function, settings = parsed.func, list[ast.keyword]()
+    if isinstance(function, ast.Attribute) and isinstance(client := function.value, ast.Call):
+        if ast.unparse(client.func) != "rag.with_options":
+            return None
+        function, settings = ast.Name(function.attr), client.keywords
+    command = _COMMANDS.get(ast.unparse(function).removeprefix("rag."))
     if command is None:
         return None
     command, *flags = command.split(" --")
     parts = ["imagerag", command, *map(_value, parsed.args), *(f"--{flag}" for flag in flags)]
     if command == "replay" and len(parsed.args) > 1:
         parts.insert(3, "--from")
-    for one in parsed.keywords:
-        option = "--" + _OPTIONS.get(one.arg or "", one.arg or "").replace("_", "-")
-        parts += _option_values(option, one.value)
+    for one in [*settings, *parsed.keywords]:
+        parts += _option_values(_option_name(one.arg or ""), one.value)
     return " ".join(parts)
 
 
@@ -198,4 +241,6 @@ def _option_values(option: str, value: ast.expr) -> list[str]:
 def _value(value: ast.expr) -> str:
     if isinstance(value, ast.Constant):
         return "…" if value.value is ... else shlex.quote(str(value.value))
+    if isinstance(value, ast.Tuple):
+        return "=".join(map(_value, value.elts))
     return ast.unparse(value)

@@ -97,6 +97,8 @@ _TYPES: Final[Mapping[str, str]] = {
     "datetime": "a time, such as 2026-11-30T18:00",
     "url": "an address, such as http://localhost:8000",
     "bytes": "bytes",
+    "path": "a path",
+    "callable": "a function",
     "json": "JSON",
 }
 """Names of types in pydantic's errors, by the part before `_type` or `_parsing`."""
@@ -117,6 +119,9 @@ def wrong(kind: str, message: str, value: object, context: Mapping[str, Any], *,
         return message.removeprefix("Value error, ")
     if kind in _SAID:
         return _SAID[kind]
+    if kind in ("is_instance_of", "is_subclass_of"):
+        name = str(context.get("class")).rpartition(".")[2]
+        return f"it has to be {_CLASSES.get(name, f'a {name}')}"
     if kind in _LIMITS:
         words, name = _LIMITS[kind]
         return f"{words} {_bound(context.get(name))}{but}"
@@ -136,9 +141,12 @@ def wrong(kind: str, message: str, value: object, context: Mapping[str, Any], *,
     return (f"it has to be {type_words}" if type_words else "it cannot be that") + but
 
 
+_CLASSES: Final[Mapping[str, str]] = {"Sequence": "a list", "Iterable": "a list", "Path": "a path"}
+
 _SAID: Final[Mapping[str, str]] = {
     "extra_forbidden": "there is no such name",
     "missing": "it is missing",
+    "sequence_str": "it has to be a list",
     "finite_number": "it has to be a number that is not infinite",
 }
 

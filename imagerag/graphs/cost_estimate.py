@@ -39,6 +39,8 @@ from imagerag.tools.healthcheck import server_warnings
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
 
+REPLAYED = "with `cache=replay` no call is made: the run fails at the first one whose answer is not recorded"
+
 READABLE = 2
 """How often a question is asked until its answer can be read."""
 
@@ -156,8 +158,10 @@ def estimate(
         most = (searches * (asks * ASKED + 1) + ahead) * TRIES
         roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
         backends.append(service)
-    total = _summed([_without(role, (done or {}).get(role.role, 0)) for role in roles], config, backends)
-    return total.model_copy(update={"notes": [*total.notes, *map(_sent_words, web)]}) if web else total
+    made = {role.role: role.max_calls for role in roles} if config.cache == "replay" else done or {}
+    total = _summed([_without(role, made.get(role.role, 0)) for role in roles], config, backends)
+    sent = [] if config.cache == "replay" else map(_sent_words, web)
+    return total.model_copy(update={"notes": [*total.notes, *sent]})
 
 
 async def estimate_setup(
@@ -203,7 +207,8 @@ async def estimate_setup(
     )
     # The built-in library would have to be made for it.
     checked_setup = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
-    warned = [*await server_warnings(generator), *await run_warnings(dependencies, checked_setup, prompt)]
+    unreachable = () if setup.config.cache == "replay" else await server_warnings(generator)
+    warned = [*unreachable, *await run_warnings(dependencies, checked_setup, prompt)]
     references = setup.config.reference_limit(generator.max_references)
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
     notes = [*total.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
@@ -280,7 +285,8 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     parts = [role.expected_cost_usd for role in called]
     expected = None if None in parts else round(sum(part or 0.0 for part in parts), 12)
     priced = all(estimator_of(port).known for port in backends)
-    notes = ["a resumed run asks again what was lost when it was stopped"]
+    lost = "a resumed run asks again what was lost when it was stopped"
+    notes = [REPLAYED if config.cache == "replay" else lost]
     if config.max_calls is not None and config.max_calls < calls:
         calls, usual = config.max_calls, min(usual, config.max_calls)
         notes.append(f"`max_calls` ends it after {config.max_calls} calls; the roles are without it")

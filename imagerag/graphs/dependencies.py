@@ -179,7 +179,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("generator", spec, partial(make_generator, prices=self.prices))
+        return self._once("generator", spec, partial(make_generator, prices=self.prices, own=self._own("generator")))
 
     def judge(self, spec: str) -> Judge:
         """The judge of that spec.
@@ -187,7 +187,9 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("judge", self._expanded("judge", spec), partial(make_judge, prices=self.prices))
+        return self._once(
+            "judge", self._expanded("judge", spec), partial(make_judge, prices=self.prices, own=self._own("judge"))
+        )
 
     def answerer(self, spec: str) -> Answerer:
         """The answerer of that spec.
@@ -195,7 +197,11 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("answerer", self._expanded("answerer", spec), partial(make_answerer, prices=self.prices))
+        return self._once(
+            "answerer",
+            self._expanded("answerer", spec),
+            partial(make_answerer, prices=self.prices, own=self._own("answerer")),
+        )
 
     def describer(self, spec: str) -> Describer:
         """The describer of that spec.
@@ -203,7 +209,11 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("describer", self._expanded("describer", spec), partial(make_describer, prices=self.prices))
+        return self._once(
+            "describer",
+            self._expanded("describer", spec),
+            partial(make_describer, prices=self.prices, own=self._own("describer")),
+        )
 
     def reranker(self, spec: str, judge: str) -> Reranker:
         """The reranker of that spec, for runs whose judge is `judge`.
@@ -331,6 +341,11 @@ class Dependencies:
     def _expanded(self, role: AutoRole, spec: str) -> str:
         """The spec with `auto` replaced, unless the user registered an object under it."""
         return spec if (role, spec) in self._made else expanded(role, spec, self.prices)
+
+    def _own(self, role: str) -> dict[str, object]:
+        """The objects of a role by their specs: those put in by `use` can stand in a fallback chain, too."""
+        with self._lock:
+            return {spec: part for (of, spec), part in self._made.items() if of == role}
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:

@@ -194,7 +194,7 @@ class ListedImage(Document):
 
 class ImagesDocument(Document):
     """The images that were added, removed or updated; with `dry_run`, that would be: their number, and the first
-    ten thousand of them by id."""
+    ten thousand of them by id. `reason` says why there are none, or which changes concern none of them."""
 
     schema_name: Literal["imagerag.library-images/1"] = Field(default="imagerag.library-images/1", alias="schema")
     library: str
@@ -202,6 +202,7 @@ class ImagesDocument(Document):
     dry_run: bool
     count: int
     images: list[ListedImage]
+    reason: str = ""
 
 
 class MigrationDocument(Document):

@@ -94,10 +94,11 @@ class StoreJournal:
         """Give a run's answers to runs that do it again: they look there when the run itself is gone."""
         from langgraph.store.base import PutOp
 
-        items = await self._items((RUNS, run_id))
+        heirs = list(descendants)
+        items = await self._items((RUNS, run_id)) if heirs else []
         puts = [
             PutOp((RUNS, descendant), item.key, item.value)
-            for descendant in descendants
+            for descendant in heirs
             for item in items
             if await self._store.aget((RUNS, descendant), item.key, refresh_ttl=False) is None
         ]
@@ -106,14 +107,13 @@ class StoreJournal:
 
     async def remove(self, run_id: str) -> None:
         """Delete what a run was answered, also where it stands for others to be reused, and its calls without one."""
-        from langgraph.store.base import PutOp
+        from langgraph.store.base import GetOp, Item, PutOp
 
         items = await self._items((RUNS, run_id))
         puts = [PutOp(item.namespace, item.key, None) for item in [*items, *await self._items((LOST, run_id))]]
-        for item in items:
-            newest = await self._store.aget(ANSWERS, item.key, refresh_ttl=False)
-            if newest is not None and newest.value.get("run_id") == run_id:
-                puts.append(PutOp(ANSWERS, item.key, None))
+        newest = await self._store.abatch([GetOp(ANSWERS, item.key, refresh_ttl=False) for item in items])
+        own = [one for one in newest if isinstance(one, Item) and one.value.get("run_id") == run_id]
+        puts += [PutOp(ANSWERS, one.key, None) for one in own]
         if puts:
             await self._store.abatch(puts)
 

@@ -16,7 +16,7 @@ LONGEST: Final = 32 * 2**20
 
 SEPARATORS: Final = ",;\t|"
 
-_NO_TEXT: Final = "it is not text (UTF-8, UTF-16, UTF-32 or Windows-1252)"
+_NO_TEXT: Final = "it is not text in UTF-8, UTF-16, UTF-32 or Windows-1252: save it as UTF-8"
 _LETTERS_PER_CONTROL: Final = 20
 """One control character in so many is more than any text has."""
 
@@ -123,7 +123,7 @@ def parsed(text: str) -> Any:
     Raises:
         ValueError: it is not JSON, or nested too deeply.
     """
-    if not text.strip():
+    if is_blank(text):
         raise ValueError("it is empty")
     try:
         return json.loads(text)

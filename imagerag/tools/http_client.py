@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import httpx2
 import openai
 
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.url_redaction import credentials_of, origin
 from imagerag.tools.error_bodies import (
     IN_GOOD_ANSWER,
@@ -154,7 +155,7 @@ async def _replace_lone_surrogates(response: httpx2.Response) -> None:
         text = json.dumps(json.loads(content), ensure_ascii=False)
     except (ValueError, RecursionError):
         return
-    valid = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    valid = valid_text(text)
     if valid != text:
         response._content = valid.encode()
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import SpecError
@@ -31,57 +32,75 @@ if TYPE_CHECKING:
 
     from imagerag.tools.pricing.price_table import Prices
 
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
-def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> ImageGenerator:
+
+def make_generator(
+    spec: str | BackendSpec, *, prices: "Prices | None" = None, own: Mapping[str, Any] = _NONE
+) -> ImageGenerator:
     """The image generator of a spec; a fallback if it names several.
 
     Args:
         prices: price table; by default the packaged one with the user's own.
+        own: objects by the specs that they stand for.
 
     Raises:
         SpecError: unknown provider or model.
     """
-    generator: ImageGenerator = _one_or_fallback("generator", spec, prices)
+    generator: ImageGenerator = _one_or_fallback("generator", spec, prices, own)
     return generator
 
 
-def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> Judge:
+def make_judge(
+    spec: str | BackendSpec,
+    *,
+    embedder: Embedder | None = None,
+    prices: "Prices | None" = None,
+    own: Mapping[str, Any] = _NONE,
+) -> Judge:
     """The judge of a spec; a fallback if it names several.
 
     Args:
         embedder: the encoder of `clip` without a model, usually the library's; other judges may ignore it.
         prices: price table; by default the packaged one with the user's own.
+        own: objects by the specs that they stand for.
 
     Raises:
         SpecError: unknown provider or model.
     """
-    judge: Judge = _one_or_fallback("judge", spec, prices, embedder=embedder)
+    judge: Judge = _one_or_fallback("judge", spec, prices, own, embedder=embedder)
     return judge
 
 
-def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Answerer:
+def make_answerer(
+    spec: str | BackendSpec, *, prices: "Prices | None" = None, own: Mapping[str, Any] = _NONE
+) -> Answerer:
     """The answerer of a spec; a fallback if it names several.
 
     Args:
         prices: price table; by default the packaged one with the user's own.
+        own: objects by the specs that they stand for.
 
     Raises:
         SpecError: unknown provider or model.
     """
-    answerer: Answerer = _one_or_fallback("answerer", spec, prices)
+    answerer: Answerer = _one_or_fallback("answerer", spec, prices, own)
     return answerer
 
 
-def make_describer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Describer:
+def make_describer(
+    spec: str | BackendSpec, *, prices: "Prices | None" = None, own: Mapping[str, Any] = _NONE
+) -> Describer:
     """The describer of a spec; a fallback if it names several.
 
     Args:
         prices: price table; by default the packaged one with the user's own.
+        own: objects by the specs that they stand for.
 
     Raises:
         SpecError: unknown provider or model.
     """
-    describer: Describer = _one_or_fallback("describer", spec, prices)
+    describer: Describer = _one_or_fallback("describer", spec, prices, own)
     return describer
 
 
@@ -191,11 +210,15 @@ def _one_or_fallback(
     role: Literal["generator", "judge", "answerer", "describer"],
     spec: str | BackendSpec,
     prices: "Prices | None",
+    own: Mapping[str, Any],
     **bound: Any,
 ) -> Any:
     """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
     specs, on_refusal = _several(spec)
-    backends = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
+    backends = [
+        own[str(one)] if str(one) in own else _factory(one, role)(one, **bound, **_priced(one, role, prices))
+        for one in specs
+    ]
     if len(backends) == 1:
         return backends[0]
     from imagerag.tools.fallback.answerer import FallbackAnswerer

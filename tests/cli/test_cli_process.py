@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +139,12 @@ def test_references_are_chosen_in_a_terminal(home: Path) -> None:
     command = (*IMAGERAG, "generate", HELD, "--select", "--threshold", "off", "--max-rounds", "1")
     with Python(*command, **terminal) as running:
         told = read_until(leader, "which ones")
-        time.sleep(0.5)  # Python loses a Ctrl-C that comes right before it begins to read, until there is a line
-        running.send_signal(signal.SIGINT)
+        while running.poll() is None:
+            # Python loses a Ctrl-C that comes right before it begins to read, until there is a line.
+            time.sleep(0.5)
+            running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(20)
     told += read_until(leader, "is left waiting")
     assert (running.returncode, "Traceback" in told) == (130, False)
     (entry,) = runs(home)
@@ -189,3 +195,16 @@ def test_the_table_of_commands_is_complete_and_each_says_what_it_does() -> None:
         assert command is not None
         assert command.name == name
         assert command.help
+
+
+@pytest.mark.parametrize("start", [("-m", "imagerag"), ("-c", "from imagerag.__main__ import run; run()")])
+def test_ctrl_c_during_the_first_imports_is_quiet(tmp_path: Path, start: tuple[str, str]) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    command = [sys.executable, *start, "runs"]
+    done = subprocess.run(command, capture_output=True, timeout=60, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_the_installed_command_starts_there() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["imagerag"] == "imagerag.__main__:run"

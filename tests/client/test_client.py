@@ -140,7 +140,7 @@ async def test_a_program_that_stops_listening_stops_the_spending(rag: ImageRAG) 
         raise AssertionError("nothing was drawn")
 
     run_id = await first_drawing()
-    for _ in range(100):
+    for _ in range(1200):
         if (await rag.runs.get(run_id)).outcome:
             break
         await asyncio.sleep(0.05)

@@ -32,3 +32,18 @@ async def test_ctrl_c_in_a_notebook_ends_the_run_and_waits_for_its_end(monkeypat
     with pytest.raises(KeyboardInterrupt):
         run_sync(work())
     assert ends == ["written"]
+
+
+def test_no_text_is_made_of_a_result_which_may_have_a_million_parts() -> None:
+    texts = list[str]()
+
+    class Large:
+        def __repr__(self) -> str:
+            texts.append("a gigabyte")
+            return texts[0]
+
+    async def work() -> Large:
+        return Large()
+
+    assert isinstance(run_sync(work()), Large)
+    assert not texts  # asyncio.run up to Python 3.12.0 makes one of what a coroutine returns

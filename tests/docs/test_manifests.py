@@ -23,7 +23,8 @@ MEANINGS = {
     "caption": "what it shows: shown to models, and searched with `--hybrid`",
     "source": "where it comes from",
     "author": "who made it",
-    "licence": "its licence, as an SPDX name or as you write it: `--licence` filters by it",
+    "licence": "its licence, as an SPDX name or as you write it, addresses of Creative Commons as SPDX names: "
+    "`--licence` filters by it",
     "tags": "labels: `--tag` filters by them",
     "camera": "maker and model",
     "lens": "its name",
@@ -107,7 +108,7 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
 
 
 def test_every_field_has_a_meaning() -> None:
-    assert {PATH, *vars(ImageMetadata())} - {*OCR_COLUMNS, *DESCRIPTION_COLUMNS} == set(MEANINGS), (
+    assert {PATH, *vars(ImageMetadata())} - {"left_out", *OCR_COLUMNS, *DESCRIPTION_COLUMNS} == set(MEANINGS), (
         "only exports have those"
     )
 

@@ -33,7 +33,7 @@ def test_a_language_names_every_value_of_every_table(language: str) -> None:
     own = words(language)
     tables = ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS")
     rows = {table: getattr(labels, table) for table in tables}
-    rows |= {"WAYS": check_labels.WAYS, "VERDICTS": check_labels.VERDICTS}
+    rows |= {name: getattr(check_labels, name) for name in ("WAYS", "VERDICTS", "PROBLEM_KINDS")}
     for table, values in rows.items():
         for value, row in values.items():
             key = f"labels.{table}.{value}"
@@ -63,3 +63,13 @@ def test_digits_are_grouped_as_the_language_does() -> None:
 )
 def test_a_browser_says_which_languages_it_reads(header: str, language: str) -> None:
     assert accepted_language(header) == language
+
+
+@pytest.mark.parametrize(("language", "button"), [("en", "Calibrate"), ("de", "Kalibrieren")])
+def test_work_on_a_library_is_named_as_its_button_is(language: str, button: str) -> None:
+    from imagerag.formatting.interface_terms import python_call
+    from imagerag.ui.page_terms import upkeep_terms
+
+    message = f"not measured yet: {python_call('libraries.calibrate', 'mine')}. Or give one: `threshold=0.97`"
+    field = texts(language)("library.upkeep.from_cosine_name")
+    assert upkeep_terms(texts(language), message) == f"not measured yet: “{button}”. Or give one: “{field}” 0.97"

@@ -104,6 +104,23 @@ async def test_nothing_may_be_spent_and_what_is_free_runs(bench):
     assert again.generator.calls == []
 
 
+@pytest.mark.parametrize("limit", [None, 0.5])
+async def test_what_came_and_cannot_be_read_costs_its_most_and_never_nothing(bench, limit):
+    priced(bench, AT_MOST_TEN_CENTS)
+    bench.generator.enqueue(b"half an image")
+    record = await bench.run(max_cost_usd=limit)
+    assert record.outcome is Outcome.FAILED
+    assert (record.cost_usd, record.unsettled_usd, record.has_unknown_cost) == (0.1, 0.1, [])
+
+
+@pytest.mark.parametrize(("price", "cost"), [(AT_MOST_TEN_CENTS, 0.2), (FREE, 0.0), (KNOWN_AFTERWARDS, None)])
+async def test_a_verdict_that_cannot_be_read_was_paid_for(bench, price, cost):
+    priced(bench, FREE, judging=price).judge.enqueue(JudgeReplyError("no verdict"), JudgeReplyError("no verdict"))
+    bench.generator.enqueue(drawn(0.0))
+    record = await bench.run()
+    assert (record.outcome, record.cost_usd) == (Outcome.JUDGE_UNAVAILABLE, cost)
+
+
 async def test_what_was_lost_on_the_way_is_booked_at_its_most(bench):
     priced(bench, AT_MOST_TEN_CENTS)
     bench.generator.enqueue(BackendError("reset"), drawn(0.01))
@@ -288,6 +305,14 @@ def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not
     assert [role.requests_at_most // role.max_calls for role in both.roles] == [2, 3, 3, 3, 3]
     capped = estimate(RunConfig(max_rounds=1, max_cost_usd=0.25, max_calls=3), generator=one, judge=judge)
     assert (capped.max_cost_usd, capped.max_calls) == (0.25, 3)
+
+
+def test_a_replay_counts_no_calls():
+    judge = FallbackJudge([ScriptedJudge(), ScriptedJudge()])
+    found = estimate(RunConfig(cache="replay"), generator=ScriptedGenerator(), judge=judge)
+    assert (found.max_calls, found.expected_calls, found.max_cost_usd, found.has_unknown_cost) == (0, 0, 0.0, [])
+    assert {role.requests_at_most for role in found.roles} == {0}
+    assert "no call is made" in found.notes[0]
 
 
 def test_what_cannot_be_redrawn_is_not_counted():

@@ -146,7 +146,7 @@ async def test_a_price_that_is_not_known_is_not_zero_for_a_call_without_an_answe
 
 async def test_the_deadline_in_the_middle_of_a_call_leaves_it_on_the_bill(stage: Any) -> None:
     priced(stage).generator.latency_s = 30
-    given = setup().model_copy(update={"deadline_s": 0.5})
+    given = setup().model_copy(update={"deadline_s": 2})
     record = await last(stage.runner.start("a heart", given, run_id="late"))
     assert (record.outcome, record.calls) == (Outcome.BUDGET_EXHAUSTED, {"generate": 1})
     assert (record.cost_usd, record.unsettled_usd) == (0.1, 0.1)

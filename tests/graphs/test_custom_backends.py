@@ -1,6 +1,7 @@
 """What is put in is checked against its port when it is put in, and not in the middle of a paid run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
-from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, GeneratedImage
+from imagerag.agent.ports import FREE, Capabilities, Critique, EmbedderIdentity, GeneratedImage
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import Outcome, Verdict
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension
@@ -347,6 +348,11 @@ async def drawn_by(result: Any, home: Path, **options: Any) -> RunRecord:
         (ValueError("iVBORw0K" * 100_000), "ValueError: iVBORw0K"),
         (None, "scripted:generator returned NoneType, and not a GeneratedImage"),
         (b"an image", "returned bytes, and not a GeneratedImage"),
+        (
+            GeneratedImage(data=sample_image("a cat"), revised_prompt=5),  # type: ignore[arg-type]
+            "returned a GeneratedImage that cannot be used: revised_prompt: it has to be text, not 5",
+        ),
+        (GeneratedImage(data=None), "data: it has to be bytes"),  # type: ignore[arg-type]
     ],
 )
 async def test_an_error_of_a_backend_ends_the_run_by_name_and_at_a_bounded_length(
@@ -365,3 +371,117 @@ async def test_a_cost_or_a_count_that_is_none_is_unknown(beside: dict[str, Any],
     assert run.outcome is Outcome.BUDGET_EXHAUSTED
     assert (run.call_log[0].cost_usd, run.call_log[0].usage) == (None, {})
     assert run.cost_usd == 0.1
+
+
+@pytest.mark.parametrize("beside", [{"usage": None}, {"media_type": None}, {"fallback_errors": ["it was slow"]}])
+async def test_no_paid_image_is_lost_for_what_decides_nothing(beside: dict[str, Any], tmp_path: Path) -> None:
+    run = await drawn_by(GeneratedImage(data=sample_image("a cat"), **beside), tmp_path, max_calls=1)
+    assert run.outcome is Outcome.BUDGET_EXHAUSTED
+    assert run.image is not None
+
+
+class Judging(ScriptedJudge):
+    """A judge whose every critique is `answer`."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def critique(self, *_: Any, **__: Any) -> Any:
+        return self.answer
+
+
+def judged_by(answer: Any, home: Path) -> tuple[ImageRAG, Judging]:
+    rag, judge = ImageRAG(generator="mine", judge="mine", library="mine", home=home), Judging(answer)
+    for role, part in {"generator": ScriptedGenerator(), "judge": judge, "library": ScriptedLibrary()}.items():
+        rag.dependencies.use(role, "mine", part)  # type: ignore[arg-type]
+    return rag, judge
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "scripted:judge returned NoneType, and not a Critique"),
+        (Verdict(aligned=True), "scripted:judge returned Verdict, and not a Critique"),
+        (Critique(verdict="yes"), "a Critique that cannot be used: verdict: "),  # type: ignore[arg-type]
+        (Critique(verdict=Verdict(aligned=True), raw=None), "raw: it has to be text"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_response_that_is_none_is_named_and_is_not_the_answer_of_a_resume(
+    answer: Any, reason: str, tmp_path: Path
+) -> None:
+    rag, judge = judged_by(answer, tmp_path)
+    run = await rag.generate("a cat", max_rounds=0)
+    assert run.outcome is Outcome.FAILED
+    assert reason in run.reason
+    judge.answer = Critique(verdict=Verdict(aligned=True))
+    assert (await rag.generate("a cat", max_rounds=0, cache="reuse")).outcome is Outcome.ALIGNED
+
+
+@pytest.mark.parametrize("requests", [None, -3, 1.5, "2"])
+async def test_a_number_of_requests_that_is_none_counts_as_one(requests: Any, tmp_path: Path) -> None:
+    rag, _ = judged_by(Critique(verdict=Verdict(aligned=True), requests=requests), tmp_path)
+    run = await rag.generate("a cat", max_rounds=0)
+    assert (run.outcome, run.calls["judge.critique"]) == (Outcome.ALIGNED, 1)
+    assert (await rag.runs.get(run.run_id)).calls == run.calls
+
+
+async def test_half_a_character_of_a_judge_of_ones_own_is_stored(tmp_path: Path) -> None:
+    rag, _ = judged_by(Critique(verdict=Verdict(aligned=True), raw="a \ud83d cat"), tmp_path)
+    run = await rag.generate("a cat", max_rounds=0)
+    assert (run.outcome, run.call_log[-1].raw_response) == (Outcome.ALIGNED, "a \ufffd cat")
+
+
+@pytest.mark.parametrize("wait", [float("nan"), float("inf"), "5", True])
+def test_a_wait_that_is_none_is_not_waited_for(wait: Any) -> None:
+    assert BackendError("busy", retry_after_s=wait).retry_after_s is None
+
+
+async def test_own_backends_stand_in_fallback_chains(tmp_path: Path) -> None:
+    rag = ImageRAG(generator="broken,mine", judge="broken,mine", library="mine", home=tmp_path)
+    rag.dependencies.use("generator", "broken", Own(None))
+    rag.dependencies.use("generator", "mine", ScriptedGenerator(identity="mine:1"))
+    rag.dependencies.use("judge", "broken", Judging(True))
+    rag.dependencies.use("judge", "mine", ScriptedJudge(True, identity="mine:2"))
+    rag.dependencies.use("library", "mine", ScriptedLibrary())
+    run = await rag.generate("a cat", max_rounds=0)
+    assert (run.outcome, run.attempts[0].generator) == (Outcome.ALIGNED, "mine:1")
+    assert "returned NoneType, and not a GeneratedImage" in run.attempts[0].fallback_errors[0]
+    assert (run.call_log[-1].backend, "and not a Critique" in run.call_log[-1].note) == ("mine:2", True)
+
+
+HALF = "half a \ud83d"
+"""Text that nothing can store, as a model sends it that is cut off within an emoji."""
+
+
+class HalfGenerator(ScriptedGenerator):
+    async def generate(self, *arguments: Any, **options: Any) -> GeneratedImage:
+        drawn = await super().generate(*arguments, **options)
+        return replace(drawn, served_by=HALF, revised_prompt=HALF, prompt=HALF, fallback_errors=(HALF,))
+
+
+class HalfJudge(ScriptedJudge):
+    async def critique(self, *arguments: Any, **options: Any) -> Critique:
+        return replace(await super().critique(*arguments, **options), raw=HALF, served_by=HALF)
+
+
+async def test_half_a_character_in_a_response_ends_no_run_and_no_report(tmp_path: Path) -> None:
+    rag = ImageRAG(generator="mine", judge="mine", library="mine", home=tmp_path)
+    library, judge = ScriptedLibrary(), HalfJudge()
+    found_by = {f"a detailed picture of {HALF[:-1]}\ufffd": 0.9}
+    library.plant(found_by, title=HALF, licence=HALF, tags=(HALF,), metadata={HALF: HALF})
+    judge.enqueue([HALF], [])
+    for role, part in {"generator": HalfGenerator(), "judge": judge, "library": library}.items():
+        rag.dependencies.use(role, "mine", part)
+    run = await rag.generate("a cat", threshold="off")
+    assert (run.outcome, len(run.attempts)) == (Outcome.ALIGNED, 2), run.reason
+    assert run.references[0].title == "half a \ufffd"
+    assert "half a \ufffd" in await rag.runs.report(run)
+    again = await rag.runs.get(run.run_id)
+    assert again.model_dump_json() == run.model_dump_json()
+
+
+def test_an_identity_of_half_a_character_is_refused(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path)
+    with pytest.raises(SpecError, match=r"identity is .* and holds half a character"):
+        rag.dependencies.use("generator", "mine", ScriptedGenerator(identity=HALF))

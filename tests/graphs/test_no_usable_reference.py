@@ -46,7 +46,8 @@ async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage)
     record = await ran(stage, threshold=0.9)
     assert "1 below the threshold 0.900 (closest 0.800)" in checked(record, "below_threshold")
     assert record.next_steps[0] == (
-        "ask for less than 0.900: `rag.generate('a scene', library='scripted', threshold='auto')`"
+        "ask for less than 0.900: `rag.with_options(generator='scripted', judge='scripted')"
+        ".generate('a scene', library='scripted', threshold='auto')`"
     )
 
 

@@ -87,8 +87,9 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     assert "`patience_s`" in result.reason
     lost = ModelCall(role="generate", backend="m", elapsed_s=0, completed=False, retry_after_s=40000)
     again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
-    assert again.startswith("run it again in 11 h 7 min, with the same options and `cache=reuse`")
-    assert wait.endswith("with `patience_s=40000` too")
+    assert again.startswith("run it again in 11 h 7 min; ")
+    assert again.endswith("cache='reuse')`")
+    assert wait.endswith("cache='reuse', patience_s=40000)`")
     assert server.count(endpoint) == 1
     assert not [wait for wait in waits if wait > 5]
 

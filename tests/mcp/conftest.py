@@ -4,6 +4,7 @@ protocol generation."""
 import asyncio
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -74,15 +75,19 @@ class Provider:
     """Draws one picture without references and another with them; only the other has everything in it.
 
     Attributes:
-        delay_s: seconds before each picture.
+        may_draw: pictures wait until it is set, as it is at first.
     """
 
-    delay_s: float = 0.0
+    may_draw: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_draw.set()
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
         if request.asks == "image":
+            assert self.may_draw.wait(120), "nobody let it draw"
             picture = REDRAWN if request.endpoint == "images.edit" else tiny_png(request.prompt)
-            return MockResponse(images=(picture,), delay_s=self.delay_s)
+            return MockResponse(images=(picture,))
         if "better" in (request.schema or {}).get("properties", {}):
             return MockResponse(text='{"reason": "", "better": "second"}')
         met = any(alike(image.data, REDRAWN) for image in request.images)
@@ -142,7 +147,7 @@ class Place:
 
     async def until(self, true: Callable[[], Any], why: str) -> None:
         """Wait for something that other tasks bring about."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 await asyncio.sleep(0.01)
         assert true(), why
@@ -164,6 +169,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         place.library.plant(WANTED, tiny_png("one"), similarity=0.9, title="Star One")
         place.library.plant({WANTED: 0.8}, tiny_png("two"), title="Star Two", licence="CC-BY-4.0")
         yield place
+        provider.may_draw.set()
     assert loopback.errors == []
 
 

@@ -150,7 +150,7 @@ async def test_a_run_is_steered_in_a_new_run(place: Any, connect: Any) -> None:
 
 
 async def test_a_run_is_started_asked_about_and_fetched(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.3
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client:
         started = await client.call_tool("start_image", {"prompt": PROMPT})
         run_id = started.structured_content["run_id"]
@@ -159,6 +159,7 @@ async def test_a_run_is_started_asked_about_and_fetched(place: Any, connect: Any
         assert status.structured_content["status"] in ("queued", "running")
         early = await client.call_tool("run_result", {"run_id": run_id, "wait_s": 0})
         assert (early.structured_content["status"], early.structured_content["outcome"]) == ("running", None)
+        place.provider.may_draw.set()
         done = await client.call_tool("run_result", {"run_id": run_id})
         assert done.structured_content["outcome"] == "aligned"
         late = await client.call_tool("run_result", {"run_id": run_id, "wait_s": 0})
@@ -184,11 +185,13 @@ async def test_what_waits_for_a_choice_is_answered_after_a_restart(place: Any, c
 
 
 async def test_signs_of_life_come_while_one_step_takes_long(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     heard: list[str] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message or "")
+        if heard.count("drawing …") == 3:
+            place.provider.may_draw.set()
 
     async with place.listening(beat_s=0.05) as url, connect(url) as client:
         await client.call_tool("generate_image", {"prompt": PROMPT, "max_rounds": 0}, progress_callback=hear)
@@ -203,14 +206,13 @@ async def test_signs_of_life_come_while_a_human_thinks(place: Any, kit: Any) -> 
 
     class Slow(kit.human):  # type: ignore[misc, name-defined]
         async def __call__(self, context: Any, params: Any) -> Any:
-            await asyncio.sleep(0.5)
+            await place.until(lambda: heard.count("waiting for a choice …") >= 3, "it is told that somebody thinks")
             return await super().__call__(context, params)
 
     asked = {"prompt": PROMPT, "select": True}
     async with place.listening(beat_s=0.05) as url, Client(url, mode="legacy", elicitation_callback=Slow(["1"])) as one:
         result = await one.call_tool("generate_image", asked, progress_callback=hear)
     assert result.structured_content["outcome"] == "aligned"
-    assert heard.count("waiting for a choice …") >= 3
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -242,7 +244,7 @@ async def test_what_cannot_be_asked_is_answered_in_words(place: Any, connect: An
 
 
 async def test_cancelling_the_call_stops_the_spending(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client:
         async with anyio.create_task_group() as group:
             group.start_soon(client.call_tool, "generate_image", {"prompt": PROMPT})
@@ -250,6 +252,7 @@ async def test_cancelling_the_call_stops_the_spending(place: Any, connect: Any) 
             group.cancel_scope.cancel()
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
+        place.provider.may_draw.set()
         count = await place.quiet()
         run = (await place.rag().runs.list())[0]
         result = await client.call_tool("run_result", {"run_id": run.run_id})
@@ -259,7 +262,7 @@ async def test_cancelling_the_call_stops_the_spending(place: Any, connect: Any) 
 
 
 async def test_cancel_run_stops_the_spending(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client:
         started = await client.call_tool("start_image", {"prompt": PROMPT, "keep": True})
         run_id = started.structured_content["run_id"]
@@ -268,11 +271,12 @@ async def test_cancel_run_stops_the_spending(place: Any, connect: Any) -> None:
         assert (stopped.structured_content["status"], stopped.structured_content["outcome"]) == ("ended", "cancelled")
         again = await client.call_tool("cancel_run", {"run_id": run_id})
         assert again.structured_content["outcome"] == "cancelled"
+        place.provider.may_draw.set()
         assert await place.quiet() == 1
 
 
 async def test_what_has_to_wait_for_its_turn_can_be_cancelled_before_it_begins(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening(max_concurrency=1, most=2) as url, connect(url) as client:
         ids = [
             (await client.call_tool("start_image", {"prompt": f"{PROMPT} {n}"})).structured_content["run_id"]
@@ -285,6 +289,7 @@ async def test_what_has_to_wait_for_its_turn_can_be_cancelled_before_it_begins(p
         assert status.structured_content["status"] == "queued"
         stopped = await client.call_tool("cancel_run", {"run_id": ids[1]})
         assert stopped.structured_content["outcome"] == "cancelled"
+        place.provider.may_draw.set()
         done = await client.call_tool("run_result", {"run_id": ids[0]})
         assert done.structured_content["outcome"] == "aligned"
         told = await client.call_tool("run_result", {"run_id": ids[1]})

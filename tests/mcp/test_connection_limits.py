@@ -258,7 +258,7 @@ async def test_real_sessions_are_bounded_and_the_one_in_use_stays(place: Any) ->
     async with (
         place.listening(sessions=4) as url,
         Client(url, mode="legacy") as used,
-        httpx2.AsyncClient(trust_env=False) as raw,
+        httpx2.AsyncClient(timeout=60, trust_env=False) as raw,
     ):
         assert (await used.list_tools()).tools
         names = [(await raw.post(url, json=message, headers=accepts)).headers["mcp-session-id"] for _ in range(12)]

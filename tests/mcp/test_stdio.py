@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mcp.client.stdio
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -20,6 +21,15 @@ from tests.processes import IMAGERAG, relayed
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch painter cannot draw without the library."""
+
+PATIENCE_S = 30
+"""How long a client waits for the end of a server whose runs are to end before that."""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients do not kill a server that takes longer than two seconds to end."""
+    monkeypatch.setattr(mcp.client.stdio, "PROCESS_TERMINATION_TIMEOUT", PATIENCE_S)
 
 
 def started(home: Path, *options: str, cold: bool = False) -> StdioServerParameters:
@@ -59,8 +69,8 @@ async def test_the_embedded_world_with_a_human_in_it(sketch_home: Path, tmp_path
     assert labels.node_done("retrieve") in heard
 
 
-async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode: str) -> None:
-    place.provider.delay_s = 0.5
+async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode: str, patient: None) -> None:
+    place.provider.may_draw.clear()
     async with Client(started(tmp_path, *over_loopback(place)), mode=mode) as client:
         call = asyncio.create_task(client.call_tool("generate_image", {"prompt": "a boat"}))
         await client.call_tool("start_image", {"prompt": "a ship"})
@@ -68,11 +78,14 @@ async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode
             while place.loopback.count() < 2:
                 await asyncio.sleep(0.02)
         call.cancel()
+    place.provider.may_draw.set()
     assert await place.quiet() == 2
     assert {run.outcome for run in await ImageRAG(home=tmp_path).runs.list()} == {Outcome.CANCELLED}
 
 
-async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path) -> None:
+async def test_what_is_to_be_kept_outlives_its_client(
+    place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As long as the client lets the server live. After that it stands still, and goes on where it was."""
 
     async def begun(client: Client, prompt: str) -> str:
@@ -82,17 +95,20 @@ async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path
                 await asyncio.sleep(0.02)
         return str(told.structured_content["run_id"])
 
-    place.provider.delay_s = 30  # longer than a client waits before it kills
+    place.provider.may_draw.clear()  # for longer than a client waits before it kills
     async with Client(started(tmp_path, *over_loopback(place))) as client:
         cut = await begun(client, "a boat")
     assert [(run.run_id, run.status) for run in await ImageRAG(home=tmp_path).runs.list()] == [(cut, "running")]
-    place.provider.delay_s = 0.3
+    place.provider.may_draw.set()
+    monkeypatch.setattr(mcp.client.stdio, "PROCESS_TERMINATION_TIMEOUT", PATIENCE_S)
     async with Client(started(tmp_path, *over_loopback(place))) as client:
         told = await client.call_tool("run_status", {"run_id": cut})
         assert "continue_run(run_id) goes on" in told.content[0].text
         resumed = await client.call_tool("continue_run", {"run_id": cut})
         assert resumed.structured_content["outcome"] == "best_effort"
+        place.provider.may_draw.clear()
         kept = await begun(client, "a ship")
+        place.provider.may_draw.set()
     runs = {run.run_id: run.outcome for run in await ImageRAG(home=tmp_path).runs.list()}
     assert runs == {cut: Outcome.BEST_EFFORT, kept: Outcome.BEST_EFFORT}
 
@@ -131,7 +147,7 @@ async def test_what_is_no_message_at_all_is_survived(place: Any, tmp_path: Path)
 
 
 async def test_a_client_that_is_killed_leaves_nothing_spending(place: Any, tmp_path: Path) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     given = started(tmp_path, *over_loopback(place), cold=True)
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([given.command, *given.args], env=given.env, cwd=given.cwd, **pipes) as process:
@@ -152,6 +168,7 @@ async def test_a_client_that_is_killed_leaves_nothing_spending(place: Any, tmp_p
         process.stdout.close()  # both ends at once, as when a process dies: what the server writes fails as well
         process.stdin.close()
         await asyncio.to_thread(process.wait, 30)
+    place.provider.may_draw.set()
     assert await place.quiet() == 1
     assert [run.outcome for run in await ImageRAG(home=tmp_path).runs.list()] == [Outcome.CANCELLED]
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from imagerag.cli import main
+from imagerag.cli import main, step_table
+from imagerag.client.runs import RunsAPI
+from imagerag.graphs.runs import history
 from tests.graphs.conftest import make_stage
 from tests.reports.conftest import RUNS, begin
 
@@ -64,7 +66,7 @@ def test_watch_follows_a_run_that_another_makes(imagerag: Any, tmp_path: Path) -
 
     other = threading.Thread(target=work)
     other.start()
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while imagerag("show", "slow", home=tmp_path / "home").exit_code:
         assert time.monotonic() < give_up
         time.sleep(0.02)
@@ -78,6 +80,30 @@ def test_watch_follows_a_run_that_another_makes(imagerag: Any, tmp_path: Path) -
         "finish",
     ]
     assert "aligned" in shown.stdout
+
+
+def test_watch_misses_no_step_of_a_run_that_ends_while_its_steps_are_read(
+    imagerag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, get, reads = history.steps, RunsAPI.get, list[int]()
+
+    async def steps(*of_run: Any) -> Any:
+        found = await read(*of_run)
+        reads.append(len(found))
+        return found if reads[1:] else found[:2]
+
+    async def stands(runs: Any, run_id: str) -> Any:
+        record = await get(runs, run_id)
+        return record if reads else record.model_copy(update={"outcome": None})
+
+    monkeypatch.setattr(history, "steps", steps)
+    monkeypatch.setattr(RunsAPI, "get", stands)
+    monkeypatch.setattr(step_table, "at_work", lambda *_: not reads)
+    monkeypatch.setattr(step_table, "EVERY_S", 0)
+    shown = imagerag("show", "aligned", "--watch")
+    assert shown.exit_code == 0
+    assert shown.stdout.count("critique") == 2
+    assert "finish" in shown.stdout
 
 
 def test_watch_ends_at_once_for_a_run_that_waits(imagerag: Any) -> None:

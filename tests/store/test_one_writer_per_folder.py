@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.output_dir_lock import LOCK, exclusive_writer
-from imagerag.tools.testing.mock_openai import MockOpenAIServer
+from imagerag.tools.testing.mock_openai import DefaultResponder, Fault, MockOpenAIServer, MockResponse, RecordedRequest
 from tests.processes import IMAGERAG, Python, imagerag, python
 
 PROMPTS = [{"id": f"p{at}", "prompt": f"a blue star number {at}"} for at in range(4)]
@@ -56,7 +57,13 @@ def wait_for(what: Any) -> None:
 
 def test_two_evaluations_in_one_folder_are_one(tmp_path: Path, prompts: Path) -> None:
     env, out = environment(tmp_path / "home"), tmp_path / "out"
-    with MockOpenAIServer(latency_s=0.2) as server:
+    answer, may_go_on = DefaultResponder(), threading.Event()
+
+    def answered(request: RecordedRequest) -> MockResponse | Fault:
+        assert may_go_on.wait(120)
+        return answer(request)
+
+    with MockOpenAIServer(answered) as server:
         command = evaluation(server, out, prompts)
         with Python(*IMAGERAG, *command, env=env) as first:
             wait_for(lambda: server.count() >= 1)
@@ -64,6 +71,7 @@ def test_two_evaluations_in_one_folder_are_one(tmp_path: Path, prompts: Path) ->
             assert second.returncode == 2, second.stderr
             assert f"is being written by process {first.pid} (" in second.stderr
             assert "give another --out" in second.stderr
+            may_go_on.set()
             _, said = first.communicate()
         assert first.returncode == 0, said
         once = server.count()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Response, Route, expect
 
 from imagerag import ImageRAG
 from imagerag.files.access_policy import InputPolicy
@@ -205,16 +205,21 @@ async def test_a_page_that_is_loaded_again_while_it_sends_loses_only_what_was_no
 ) -> None:
     await server.state.rag.libraries.open("half", create=True)
     await opened(browser_page, f"{server.address}/library/half")
-    sent, enough = [0], asyncio.Event()
+    sent, taken, enough = list[Route](), list[str](), asyncio.Event()
 
     async def let_two_through(route: Route) -> None:
-        sent[0] += 1
-        if sent[0] <= 2:
-            await route.continue_()
-        else:
-            enough.set()  # the others stay on their way
+        sent.append(route)
+        if len(sent) <= 2:
+            await route.continue_()  # the others stay on their way
+
+    def note(answer: Response) -> None:
+        if "/images?" in answer.url:
+            taken.append(answer.url)
+        if len(taken) == 2:
+            enough.set()
 
     await browser_page.route("**/library-tasks/*/images?*", let_two_through)
+    browser_page.on("response", note)
     browser_page.on("dialog", lambda dialog: dialog.accept())
     files = [
         {"name": f"{at}.png", "mimeType": "image/png", "buffer": square(colour, 400 + at)}
@@ -222,7 +227,7 @@ async def test_a_page_that_is_loaded_again_while_it_sends_loses_only_what_was_no
     ]
     await browser_page.locator("#files").set_input_files(files)
     await browser_page.get_by_role("button", name="Add", exact=True).click()
-    await enough.wait()
+    await asyncio.wait_for(enough.wait(), 60)
     await browser_page.reload()
     task = browser_page.locator(".task").first
     await expect(task).to_contain_text("Of 8 pictures, 2 came before")

@@ -85,6 +85,7 @@ async def test_only_what_is_near_the_screen_is_held(browser_page: Page, many: Ui
     await page.evaluate(f"() => {{ {SEEN} return seen(); }}")
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable")
+    await session.send("HeapProfiler.collectGarbage")
     metrics = {one["name"]: one["value"] for one in (await session.send("Performance.getMetrics"))["metrics"]}
     heap, nodes = metrics["JSHeapUsedSize"], metrics["Nodes"]
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

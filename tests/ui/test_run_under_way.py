@@ -56,7 +56,7 @@ async def test_steps_and_unfinished_images_show_as_they_come_and_reload_loses_no
     assert await violations(browser_page) == []
     await browser_page.reload()
     await expect(partial).to_be_visible()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert ">under way<" in (await client.get(f"{gated.server.address}/runs")).text
     gated.generator.may_draw.set()
     await expect(browser_page.locator("[data-stage=ended] .badge")).to_have_text("aligned")

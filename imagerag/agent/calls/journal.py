@@ -8,15 +8,14 @@ kept is the answer, or that the model refused or could not be read: that was pai
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import isfinite
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from imagerag.agent import clock
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
+from imagerag.agent.lone_surrogates import valid_json, valid_text
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
 
@@ -67,6 +66,8 @@ class JournalEntry(FrozenModel):
         failure: then the class of the error, its message and the model's words.
         elapsed_s: how long the model took.
         cost_usd: None when the price is not known.
+        max_cost_usd: what a failure was paid with at most: what cannot be read tells no cost. None where that is not
+            known, and where a model refused, which services charge nothing or next to nothing for.
         at: ISO 8601 time.
         round: the round it belongs to.
     """
@@ -78,7 +79,13 @@ class JournalEntry(FrozenModel):
     failure: Mapping[str, str] | None = None
     elapsed_s: float
     cost_usd: float | None = None
+    max_cost_usd: float | None = None
     at: str
+
+    @property
+    def paid_failure(self) -> bool:
+        """Whether something came and was paid for, and cannot be read."""
+        return self.failure is not None and self.failure["error"] != RefusalError.__name__
 
     @property
     def raw(self) -> str:
@@ -155,8 +162,8 @@ def variation_content(variation: SamplingParams) -> dict[str, Any]:
 
 
 def encode(answer: Any) -> Mapping[str, Any]:
-    """Encode a response as JSON-able data."""
-    data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
+    """Encode a response as JSON-able data, with valid text in it."""
+    data: Mapping[str, Any] = valid_json(_adapter(type(answer)).dump_python(answer, mode="json"))
     return data
 
 
@@ -168,11 +175,10 @@ def entry_of(
     *,
     round: int,
     elapsed_s: float,
+    max_cost_usd: float | None = None,
 ) -> JournalEntry:
-    """The entry of a call that was answered now, or has failed for good."""
-    if answer is not None:
-        answer = replace(answer, cost_usd=_known_cost(answer.cost_usd), usage=_counts(answer.usage))
-    return JournalEntry(
+    """The entry of a call that was answered now, or has failed for good, at `max_cost_usd` at most."""
+    entry = JournalEntry(
         run_id=run_id,
         asked=request,
         round=round,
@@ -182,26 +188,7 @@ def entry_of(
         cost_usd=answer.cost_usd if answer is not None else None,
         at=clock.now(),
     )
-
-
-_MOST_TOKENS: Final = 10**12
-"""A larger count is no count, and does not fit where it is stored."""
-
-
-def _known_cost(usd: object) -> float | None:
-    """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
-    if isinstance(usd, bool) or not isinstance(usd, int | float):
-        return None
-    return float(usd) if isfinite(usd) and usd >= 0 else None
-
-
-def _counts(usage: Mapping[str, Any]) -> dict[str, int]:
-    """The counts in a usage that are some."""
-    return {
-        kind: count
-        for kind, count in usage.items()
-        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_TOKENS
-    }
+    return entry.model_copy(update={"max_cost_usd": max_cost_usd}) if entry.paid_failure else entry
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
@@ -234,7 +221,9 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     """The entry of an error that is a response, and so was paid for; None for any other error."""
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
-    return kind and {"error": kind.__name__, "message": message_of(error), "raw": getattr(error, "raw", "")}
+    raw = getattr(error, "raw", "")
+    words = valid_text(raw) if isinstance(raw, str) else ""
+    return kind and {"error": kind.__name__, "message": message_of(error), "raw": words}
 
 
 def replay_miss(request: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:

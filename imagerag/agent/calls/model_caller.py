@@ -15,6 +15,7 @@ from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_
 from imagerag.agent.calls.costs import Backends, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
 from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, variation_content
+from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, StorageError, UnreadableImageError
 from imagerag.agent.observability import event_log
@@ -137,7 +138,7 @@ class ModelCaller:
         try:
             entry = await self._from_journal(request)
             if entry is None:
-                call, entry = await self._within_budget(call, request, ask, progress)
+                call, entry = await self._within_budget(call, request, _checked(ask, kind, backend), progress)
         except BudgetExceededError as error:
             raise attach_calls(self.made, error) from error.__cause__
         self.made.append(pending_calls.with_answer(call, entry, reused=entry.run_id != self.run_id))
@@ -260,7 +261,15 @@ class ModelCaller:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
         elapsed_s = time.monotonic() - began
-        entry = journals.entry_of(self.run_id, request, answer, failure, round=self.round, elapsed_s=elapsed_s)
+        entry = journals.entry_of(
+            self.run_id,
+            request,
+            answer,
+            failure,
+            round=self.round,
+            elapsed_s=elapsed_s,
+            max_cost_usd=reserved.booked.max_cost_usd,
+        )
         if self.journal is not None:
             await self._keep(entry, reserved.booked, self.journal)
         return entry
@@ -304,3 +313,10 @@ class ModelCaller:
     @cached_property
     def _budget(self) -> CallBudget:
         return CallBudget(config=self.config, backends=self.backends, done_again=bool(self.again))
+
+
+def _checked(ask: Callable[[], Awaitable[Answer]], kind: type[Answer], backend: str) -> Callable[[], Awaitable[Answer]]:
+    async def checked() -> Answer:
+        return checked_response(await ask(), kind, backend)
+
+    return checked

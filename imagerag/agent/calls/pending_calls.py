@@ -91,10 +91,12 @@ def recovered_call(entry: JournalEntry) -> ModelCall:
 
 
 def with_answer(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelCall:
-    """A call with what it was answered."""
-    answer = entry.answer or {}
+    """A call with what it was answered. What was paid for and cannot be read counts at the most it can have cost."""
+    answer, unsettled = entry.answer or {}, entry.paid_failure and not reused
     return call.model_copy(
         update={
+            "unsettled": unsettled,
+            "max_cost_usd": entry.max_cost_usd if unsettled else call.max_cost_usd,
             "backend": answer.get("served_by") or call.backend,
             "note": "; ".join(answer.get("fallback_errors") or ()),
             "elapsed_s": entry.elapsed_s,

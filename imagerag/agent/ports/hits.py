@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.lone_surrogates import valid_json, valid_text
 from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, WebProvenance, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
@@ -103,6 +104,10 @@ class TermSimilarity:
     contribution: float
 
 
+_TEXTS: Final = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by", "library")
+"""Texts of a hit: those of somebody's own library may hold what cannot be stored."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hit:
     """A library image that a search returned.
@@ -148,6 +153,13 @@ class Hit:
     caption_threshold: float | None = None
     region: Region | None = None
     web: WebProvenance | None = None
+
+    def __post_init__(self) -> None:
+        for name in _TEXTS:
+            if not (text := getattr(self, name)).isascii():
+                object.__setattr__(self, name, valid_text(text))
+        object.__setattr__(self, "tags", tuple(map(valid_text, self.tags)))
+        object.__setattr__(self, "metadata", valid_json(self.metadata))
 
     def reaches(self, threshold: float | None, *, by_caption: bool = False) -> bool:
         """Whether the image counts, by its own cosine or by that of its caption.

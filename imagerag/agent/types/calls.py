@@ -24,7 +24,8 @@ class ModelCall(FrozenModel):
         request: SHA-256 of everything the call was asked with.
         completed: False when no answer arrived (an error on the way).
         unsettled: no answer arrived, and nobody can know whether the service charges for it all the same: the process
-            was killed, the run cancelled, or the time was over. It counts at `max_cost_usd`.
+            was killed, the run cancelled, or the time was over. Or what arrived was paid for and cannot be read, and
+            tells no cost. It counts at `max_cost_usd`.
         call_id: tells a call without an answer from others like it; empty for those that were answered.
         retry_after_s: how long the service then asked to wait, in seconds.
         cached: the answer came from another run's journal and cost nothing.
@@ -83,7 +84,8 @@ def assumed_cost(calls: Iterable[ModelCall]) -> float:
 
 
 def unsettled_cost(calls: Iterable[ModelCall]) -> float:
-    """The part of `cost_of_calls` that calls without an answer may have cost, at most, in US dollars."""
+    """The part of `cost_of_calls` that calls without an answer, or with one that cannot be read, cost at most, in US
+    dollars."""
     return fsum(
         call.max_cost_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None
     )

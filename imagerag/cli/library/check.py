@@ -1,6 +1,5 @@
 """`imagerag library check`: how well a library can be searched."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
@@ -15,6 +14,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, columns, count, dim, hanging, say_all, say_json, table
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.check_labels import KINDS, VERDICTS, WAYS
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import cosine, percent, score
@@ -46,7 +46,7 @@ def check_command(globals_: Globals, /, name: str, queries: int, unrelated: str 
     """
     lines = _captions_in(unrelated) if unrelated else None
     rag = ImageRAG(home=globals_.home, library=name)
-    report = asyncio.run(rag.libraries.check(queries=queries, unrelated=lines))
+    report = run_sync(rag.libraries.check(queries=queries, unrelated=lines))
     if as_json:
         from imagerag.schemas.library_checks import CheckDocument
 

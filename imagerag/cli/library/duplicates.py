@@ -1,6 +1,5 @@
 """`imagerag library dedupe`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -10,6 +9,7 @@ from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean, image_name
 
@@ -55,7 +55,7 @@ def dedupe_command(
     those are compared that lie near each other, and a few pairs may be missed. Image files are never deleted.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    duplicates = asyncio.run(rag.libraries.dedupe(threshold=threshold, keep=keep))
+    duplicates = run_sync(rag.libraries.dedupe(threshold=threshold, keep=keep))
     others = [one.id for group in duplicates.groups for one in group.others]
     if not as_json:
         say_all(duplicate_lines(name, duplicates))
@@ -65,7 +65,7 @@ def dedupe_command(
     if remove and others:
         question = f"remove {count(len(others), 'image')} from library {name}, and keep the others?"
         confirm(question, f"{command} --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.remove(*others))
+        run_sync(rag.libraries.remove(*others))
     if as_json:
         from imagerag.schemas.libraries import DuplicatesDocument
 

@@ -30,6 +30,7 @@ from imagerag.cli.terminal.output import (
     table,
 )  # fmt: skip
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
 
@@ -49,7 +50,7 @@ def library_command() -> None:
 def list_command(globals_: Globals, /, as_json: bool) -> int:
     """List the libraries."""
     rag = ImageRAG(home=globals_.home)
-    library_metadata = asyncio.run(_described_all(rag))
+    library_metadata = run_sync(_described_all(rag))
     if as_json:
         from imagerag.schemas.libraries import LibrariesDocument
 
@@ -71,7 +72,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Show the size, encoder and threshold of a library."""
     rag = ImageRAG(home=globals_.home)
 
-    number, library_metadata = asyncio.run(_described(rag, name))
+    number, library_metadata = run_sync(_described(rag, name))
     other, counts = _other_encoder(rag, name), _counts(rag, name)
     last_check = rag.libraries.last_check_sync(name)
     if as_json:
@@ -116,7 +117,7 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         opened = await rag.libraries.open(name)
         return await opened.calibrate(), opened.metadata
 
-    threshold, metadata = asyncio.run(measure())
+    threshold, metadata = run_sync(measure())
     of_captions, fusion = metadata.caption_threshold, metadata.fusion
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument

@@ -1,18 +1,20 @@
 """`imagerag library add`, `remove` and `update`: the images of a library."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.library.previews import example_lines, image_path, show_images
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
 from imagerag.cli.terminal.output import bold, columns, count, hanging, say, say_all, say_json, short
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
+from imagerag.formatting.interface_terms import as_commands
 
 if TYPE_CHECKING:
     from imagerag.agent.types import Scalar
@@ -30,7 +32,7 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     pairs = {}
     for value in values:
         key, equals, typed = value.partition("=")
-        if not equals or not key.strip():
+        if not equals or is_blank(key):
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx, param)
         pairs[key.strip()] = scalar_of(typed)
     return pairs
@@ -78,7 +80,7 @@ def add_command(
     Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    rows = asyncio.run(rag.libraries.add(*image_files, copy=copy, **changes))
+    rows = run_sync(rag.libraries.add(*image_files, copy=copy, **changes))
     if as_json:
         say_document(name, "add", rows, len(rows))
     else:
@@ -125,15 +127,15 @@ def remove_command(
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     at_once = yes and not dry_run
-    hit = asyncio.run(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
+    hit = run_sync(rag.libraries.remove(*images, **filters, calibrate=calibrate, dry_run=not at_once))
     question = f"remove {count(len(hit), 'image')} from library {name}?"
     if not at_once and _confirmed(rag, name, "remove", hit, question, dry_run=dry_run, as_json=as_json):
-        asyncio.run(rag.libraries.remove(*hit.ids, calibrate=calibrate))
+        run_sync(rag.libraries.remove(*hit.ids, calibrate=calibrate))
     if as_json:
-        say_document(name, "remove", hit.rows, len(hit), dry_run=dry_run)
+        say_document(name, "remove", hit.rows, len(hit), dry_run=dry_run, reason=hit.reason)
     else:
         say(_done(name, "removed", len(hit), dry_run) + ("; the files stay" if hit and not dry_run else ""))
-        say_all([] if hit else asyncio.run(_no_match(rag, **filters)))
+        say_all(_reason(hit))
     return 0
 
 
@@ -175,15 +177,15 @@ def update_command(
     """
     rag = ImageRAG(home=globals_.home, library=name)
     at_once = yes and not dry_run
-    hit = asyncio.run(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
+    hit = run_sync(rag.libraries.update(*images, filter=filter, calibrate=calibrate, dry_run=not at_once, **changes))
     question = f"change {count(len(hit), 'image')} in library {name}?"
     if not at_once and _confirmed(rag, name, "update", hit, question, dry_run=dry_run, as_json=as_json):
-        asyncio.run(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
+        run_sync(rag.libraries.update(*hit.ids, calibrate=calibrate, **changes))
     if as_json:
-        say_document(name, "update", hit.rows, len(hit), dry_run=dry_run)
+        say_document(name, "update", hit.rows, len(hit), dry_run=dry_run, reason=hit.reason)
     else:
         say(_done(name, "changed", len(hit), dry_run))
-        say_all([] if hit else asyncio.run(_no_match(rag, filter=filter)))
+        say_all(_reason(hit))
     return 0
 
 
@@ -195,7 +197,7 @@ def _confirmed(
 ) -> bool:
     """Show the images that it would be, and ask; False where there is nothing to ask."""
     if not as_json:
-        asyncio.run(show_images(rag, name, hit))
+        run_sync(show_images(rag, name, hit))
     if not hit or dry_run:
         return False
     confirm(question, f"imagerag library {action} {name} … --yes", yes=False, as_json=as_json)
@@ -208,14 +210,14 @@ def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool
 
     if dry_run:
         raise UsageError("--dry-run is for images: imagerag library info shows the library")
-    there = name in asyncio.run(rag.libraries.list())
+    there = name in run_sync(rag.libraries.list())
     snapshots = snapshot_names(rag.dependencies.home, name) if there else []
     also = f", and {count(len(snapshots), 'snapshot')}: {short(', '.join(snapshots), 300)}" if snapshots else ""
     if yes or there:
         question = f"remove library {name} with everything in it for good{also}?"
         command = f"imagerag library remove {name} --whole-library --yes" + (f" (it has {also[6:]})" if also else "")
         confirm(question, command, yes=yes, as_json=as_json)
-    asyncio.run(rag.libraries.delete(name))
+    run_sync(rag.libraries.delete(name))
     if as_json:
         from imagerag.schemas.libraries import LibraryRemoved
 
@@ -225,15 +227,10 @@ def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool
     return 0
 
 
-async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
-    """Explain why a filter matches no image, as a search does; empty where it matches some."""
-    from imagerag.agent.ports import Filter
-    from imagerag.agent.retrieval.search_queries import explain_filter
-    from imagerag.agent.types.filters import parse_filter
-
-    image_filter = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
-    why = await explain_filter(await rag.libraries.open(), image_filter)
-    return hanging(f"nothing: {why}", columns() - 2, indent=2, head="  ") if why else []
+def _reason(hit: "ImageSelection") -> list[str]:
+    """Why nothing was done, or which options concern no image."""
+    head = "note: " if hit else "nothing: "
+    return hanging(as_commands(hit.reason), columns() - 2, indent=2, head=f"  {head}") if hit.reason else []
 
 
 def _done(name: str, what: str, number: int, dry_run: bool) -> str:
@@ -259,11 +256,14 @@ def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
 
 
 def say_document(
-    name: str, action: Action, rows: "Sequence[ImageRecord]", total: int, *, dry_run: bool = False
+    name: str, action: Action, rows: "Sequence[ImageRecord]", total: int, *, dry_run: bool = False, reason: str = ""
 ) -> None:
     """Print the number of affected images, or of those that would be affected, and the first of them, as JSON."""
     from imagerag.schemas.libraries import ImagesDocument
     from imagerag.store.library.maintenance.image_selection import LISTED
 
     images = listed(rows[:LISTED])
-    say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, count=total, images=images).as_json())
+    document = ImagesDocument(
+        library=name, action=action, dry_run=dry_run, count=total, images=images, reason=as_commands(reason)
+    )
+    say_json(document.as_json())

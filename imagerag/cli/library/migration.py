@@ -1,6 +1,5 @@
 """`imagerag library migrate`: another encoder for a library."""
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, table
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import cosine, percent, score
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ def migrate_command(
         return _drop(rag, name, yes=yes, as_json=as_json)
     with contextlib.closing(FileProgress()) as progress:
         show = None if quiet else progress
-        migration = asyncio.run(rag.libraries.migrate(embedder=embedder, switch=False, progress=show))
+        migration = run_sync(rag.libraries.migrate(embedder=embedder, switch=False, progress=show))
     if not as_json:
         say_all(comparison_lines(name, migration))
     if not dry_run:
         if migration.is_worse:
             question = f"the new encoder finds fewer images of {name} by their captions. Use it all the same?"
             confirm(question, f"imagerag library migrate {name} --embedder {embedder} --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.switch_encoder(embedder=embedder))
+        run_sync(rag.libraries.switch_encoder(embedder=embedder))
         migration = migration.model_copy(update={"switched": True})
     if as_json:
         from imagerag.schemas.libraries import MigrationDocument
@@ -72,7 +72,7 @@ def migrate_command(
 def _drop(rag: ImageRAG, name: str, *, yes: bool, as_json: bool) -> int:
     question = f"delete the vectors of library {name} that searches do not use?"
     confirm(question, f"imagerag library migrate {name} --drop-other --yes", yes=yes, as_json=as_json)
-    dropped = asyncio.run(rag.libraries.drop_other_vectors())
+    dropped = run_sync(rag.libraries.drop_other_vectors())
     if as_json:
         from imagerag.schemas.libraries import OtherVectorsDropped
 

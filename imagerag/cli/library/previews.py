@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.cli.terminal.output import bold, columns, dim, hanging, say_all, short, table, tail
+from imagerag.cli.terminal.output import bold, columns, dim, message_lines, say_all, short, table, tail
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def missing_lines(missing: Mapping[str, str]) -> list[str]:
     lines = [
         line
         for one, why in list(missing.items())[:SHOWN]
-        for line in hanging(clean(as_commands(why)), room, indent=4, head=f"  {dim(one[:12])}  ")
+        for line in message_lines(why, room, indent=4, head=f"  {dim(one[:12])}  ")
     ]
     return [*lines, f"  and {len(missing) - SHOWN:,} more: --json lists them"] if len(missing) > SHOWN else lines
 

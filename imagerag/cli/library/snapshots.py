@@ -1,6 +1,5 @@
 """`imagerag library snapshot create`, `list`, `remove` and `restore`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -11,6 +10,7 @@ from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import size_of_bytes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
     Files that images are linked to stay where they are: the snapshot has their paths, hashes and thumbnails. One
     that is changed later is reported when it is needed.
     """
-    snapshot = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.create(tag))
+    snapshot = run_sync(ImageRAG(home=globals_.home, library=name).libraries.snapshots.create(tag))
     if as_json:
         return _say_document(name, "create", [snapshot])
     say(f"snapshot {bold(snapshot.name)}: {count(snapshot.images, 'image')}")
@@ -54,7 +54,7 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
 @pass_globals
 def list_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """List the snapshots of a library, oldest first, with the room that each takes alone."""
-    snapshots = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.list())
+    snapshots = run_sync(ImageRAG(home=globals_.home, library=name).libraries.snapshots.list())
     if as_json:
         return _say_document(name, "list", snapshots)
     if not snapshots:
@@ -76,7 +76,7 @@ def remove_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json
     if tagged:
         question = f"remove snapshot {name}@{tag} for good? Runs made with it cannot be replayed then."
         confirm(question, f"imagerag library snapshot remove {name} {tag} --yes", yes=yes, as_json=as_json)
-    asyncio.run(rag.libraries.snapshots.remove(tag))
+    run_sync(rag.libraries.snapshots.remove(tag))
     if as_json:
         return _say_document(name, "remove", tagged)
     say(f"snapshot {bold(f'{name}@{tag}')} is removed")
@@ -100,7 +100,7 @@ def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_jso
     if tagged:
         question = f"make library {name} what it was at {tagged[0].created:%Y-%m-%d %H:%M} UTC?"
         confirm(question, f"imagerag library snapshot restore {name} {tag} --yes", yes=yes, as_json=as_json)
-    images = asyncio.run(rag.libraries.snapshots.restore(tag))
+    images = run_sync(rag.libraries.snapshots.restore(tag))
     if as_json:
         return _say_document(name, "restore", tagged)
     say(f"library {bold(name)}: {count(images, 'image')}, as in {name}@{tag}")
@@ -112,7 +112,7 @@ COMMANDS: Final = (snapshot_command,)
 
 def _tagged(rag: ImageRAG, tag: str) -> "list[Snapshot]":
     """The snapshot with a tag; None where there is none, for which the command raises the error."""
-    return [one for one in asyncio.run(rag.libraries.snapshots.list()) if one.tag == tag]
+    return [one for one in run_sync(rag.libraries.snapshots.list()) if one.tag == tag]
 
 
 def _say_document(name: str, action: Action, snapshots: "list[Snapshot]") -> int:

@@ -1,6 +1,5 @@
 """`imagerag library unmatched`: what runs looked for in a library and did not find."""
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -9,6 +8,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
 
@@ -28,7 +28,7 @@ def unmatched_command(globals_: Globals, /, name: str, runs: int, as_json: bool)
     The most frequent concept comes first, with the closest image's cosine, the one it had to reach, and the last run.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    concepts = asyncio.run(rag.libraries.unmatched(runs=runs))
+    concepts = run_sync(rag.libraries.unmatched(runs=runs))
     if as_json:
         from imagerag.schemas.libraries import UnmatchedDocument
 

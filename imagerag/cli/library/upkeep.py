@@ -1,6 +1,5 @@
 """`imagerag library stats`, `export`, `verify`, `optimize` and `rename`: whole libraries."""
 
-import asyncio
 import contextlib
 import os
 from pathlib import Path
@@ -19,6 +18,7 @@ from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
 from imagerag.cli.terminal.output import bold, count, say, say_all, say_json, short, table
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean
@@ -87,7 +87,7 @@ def export_command(
         raise UsageError("--bytes is for Parquet: a folder has the images in any case")
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
-        result = asyncio.run(
+        result = run_sync(
             rag.libraries.export(
                 out,
                 format=kind,
@@ -132,7 +132,7 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew, and
     deletes bad vectors of captions and regions, which the next index makes. Exit code 1: problems are left.
     """
-    result = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
+    result = run_sync(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
     if as_json:
         from imagerag.schemas.libraries import VerificationDocument
         from imagerag.store.library.maintenance.image_selection import LISTED
@@ -154,7 +154,7 @@ def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
     Indexing and removing do this themselves; it serves after processes that were stopped.
     """
-    before, after = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.optimize())
+    before, after = run_sync(ImageRAG(home=globals_.home, library=name).libraries.optimize())
     if as_json:
         from imagerag.schemas.libraries import LibraryOptimized
 
@@ -174,7 +174,7 @@ def rename_command(globals_: Globals, /, name: str, new: str, as_json: bool) -> 
 
     Runs and settings that name the old one find it until a new library takes that name.
     """
-    asyncio.run(ImageRAG(home=globals_.home).libraries.rename(name, new))
+    run_sync(ImageRAG(home=globals_.home).libraries.rename(name, new))
     if as_json:
         from imagerag.schemas.libraries import LibraryRenamed
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from imagerag.cli.terminal.text_width import width
-from imagerag.formatting.interface_terms import as_commands, document_in_commands
+from imagerag.formatting.interface_terms import as_commands, command_parts, document_in_commands
 from imagerag.formatting.numbers import counted
 from imagerag.formatting.text import clean
 
@@ -46,9 +46,26 @@ def say_all(lines: Iterable[str], *, err: bool = False) -> None:
 
 
 def warning_lines(warnings: Iterable[str]) -> list[str]:
-    """Warnings, wrapped; a command is never cut."""
+    """Warnings, wrapped; commands stand on lines of their own."""
     room = min(columns(), 100)
-    return ["\n".join(hanging(f"warning: {clean(as_commands(warning))}", room, indent=2)) for warning in warnings]
+    return ["\n".join(message_lines(f"warning: {warning}", room, indent=2)) for warning in warnings]
+
+
+def message_lines(message: str, room: int, *, indent: int, head: str = "") -> list[str]:
+    """Wrap a message in the terms of the Python API; if it takes several lines, each command has one of its own.
+
+    Args:
+        head: text before the first line, such as its indent.
+    """
+    if width(head) + width(whole := clean(as_commands(message))) <= room:
+        return [head + whole]
+    lines: list[str] = []
+    for at, part in enumerate(map(clean, command_parts(message))):
+        if at % 2:
+            lines.append(f"{' ' * (indent + 2)}{part}")
+        elif text := part.strip(" ()") if at else part.rstrip(" ("):
+            lines += hanging(text, room, indent=indent, head=" " * indent if lines else head)
+    return lines
 
 
 def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:

@@ -37,6 +37,7 @@ COMMANDS: Final = (
     "library update {0} --filter shelf>=0 --tag all --yes", "library remove {0} --filter shelf<25 --yes",
     "library optimize {0}", "library snapshot restore {0} one --yes", "library snapshot remove {0} one --yes",
     "doctor", "library dedupe {0} --threshold 0.95 --remove --yes", "library verify {0} --repair",
+    "library migrate {0} --embedder synthetic:other --yes", "library migrate {0} --drop-other --yes",
     "library rename {0} renamed", "library remove renamed --whole-library --yes",
 )  # fmt: skip
 """What is run: 0 is the library, 1 a caption, 2 a folder with two images."""

@@ -1,7 +1,8 @@
 """Synthetic library of any size for benchmarks: clustered vectors, captions that name the cluster, no image files.
 
-Images of a cluster lie near each other; texts lie apart from all images, but nearest to those of their cluster, as with
-CLIP. Every value is derived from the row's number, so that any part can be made without the others.
+As with CLIP, images and texts are two narrow cones. Any two images have a cosine of about .78, those of a cluster of
+.9; a text has .2 with any image, and .05 more with those of its cluster. Every value is derived from the row's number,
+so that any part can be made without the others.
 """
 
 import hashlib
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imagerag.tools.spec import BackendSpec
+
     Vectors = NDArray[np.float32]
 
 DIMENSION: Final = 512
 BATCH: Final = 10_000
 ALIKE, COPY = 100, 98
 """Of so many rows, this one (from 0) and the next are nearly the same image."""
+
+ROW_OF_THUMBNAIL: Final = b"row "
+"""What the number of a row follows at the end of its thumbnail, where decoders do not look."""
 
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0")
 
@@ -49,13 +55,24 @@ _PLACES: Final = (
 
 
 class SyntheticEmbedder:
-    """Encodes texts that name a cluster near its images, all others at random. Implements `Embedder`."""
+    """Encodes texts that name a cluster near its images, all others at random. Implements `Embedder`.
+
+    Args:
+        model: one of another name gives the same vectors, and has an identity of its own.
+    """
 
     context_length = 77
-    identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "") -> None:
+        self.identity = EmbedderIdentity(
+            spec=f"synthetic:{model}" if model else "synthetic",
+            model=model or "clusters",
+            weights="1",
+            preprocess="none",
+            dimension=DIMENSION,
+        )
         self._known: dict[str, NDArray[np.float32]] = {}
+        self._centres: dict[str, NDArray[np.float32]] = {}
 
     def count_tokens(self, text: str) -> int:
         """The number of words plus two."""
@@ -72,10 +89,15 @@ class SyntheticEmbedder:
         )
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
-        """Unit vectors derived from the bytes."""
+        """Unit vectors derived from the bytes; those of a thumbnail of the library near its cluster."""
         import numpy as np
 
-        return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
+        return self.cone(np.stack([self._content(image) for image in images]))
+
+    def _content(self, image: bytes) -> "NDArray[np.float32]":
+        own = _normal(hashlib.sha256(image).hexdigest(), 1)[0]
+        _, mark, row = image.rpartition(ROW_OF_THUMBNAIL)
+        return _unit(self.centre(SyntheticRows.thing(int(row))) + 0.7 * own) if mark else _unit(own)
 
     def text_vector(self, text: str) -> "NDArray[np.float32]":
         """The unit vector of a text; cached."""
@@ -88,21 +110,32 @@ class SyntheticEmbedder:
         things = [f"{one} {other}" for one, other in pairwise(words)
                   if one in _LOOKS and other in _THINGS]  # fmt: skip
         near = sum((self.centre(thing) for thing in things), _normal(text, 1)[0] * (0.6 if things else 1.0))
-        return _unit(near + 1.5 * self._gap)
+        return _unit(0.2 * near + self._axis("texts") + 0.25 * self._axis("images"))
+
+    def cone(self, vectors: "Vectors") -> "Vectors":
+        """Unit vectors of images with these contents: rows of length 1."""
+        import numpy as np
+
+        whole = vectors + 1.9 * self._axis("images")
+        units: Vectors = (whole / np.linalg.norm(whole, axis=1, keepdims=True)).astype(np.float32)
+        return units
 
     def centre(self, thing: str) -> "NDArray[np.float32]":
         """The vector around which images of a thing, a look and a name lie."""
-        look, name = thing.split()
-        return _unit(0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0])
+        if thing not in self._centres:
+            look, name = thing.split()
+            parts = 0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0]
+            self._centres[thing] = _unit(parts)
+        return self._centres[thing]
 
     @cached_property
     def _parts(self) -> "dict[str, NDArray[np.float32]]":
         return {word: _normal(word, 1)[0] for word in (*_LOOKS, *_THINGS)}
 
-    @cached_property
-    def _gap(self) -> "NDArray[np.float32]":
-        gap: NDArray[np.float32] = _normal("texts lie apart from images", 1)[0]
-        return gap
+    @staticmethod
+    @cache
+    def _axis(cone: str) -> "NDArray[np.float32]":
+        return _unit(_normal(f"cone of {cone}", 1)[0])
 
 
 class SyntheticRows:
@@ -143,8 +176,7 @@ class SyntheticRows:
         vectors = centres[thing_places] + 0.5 * groups + 0.7 * own
         first = (COPY - start) % ALIKE
         vectors[first + 1 :: ALIKE] = vectors[first:-1:ALIKE] + 0.1 * own[first + 1 :: ALIKE]
-        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+        return self.embedder.cone(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
     def batches(self) -> Iterator[tuple[int, "Vectors"]]:
         """The first row and the vectors of each part."""
@@ -152,9 +184,9 @@ class SyntheticRows:
             yield start, self.vectors(start, min(start + BATCH, self.rows))
 
 
-def synthetic_embedder(spec: object) -> SyntheticEmbedder:
-    """Make the encoder; the factory that the entry point names."""
-    return SyntheticEmbedder()
+def synthetic_embedder(spec: "BackendSpec") -> SyntheticEmbedder:
+    """Make the encoder of a spec; the factory that the entry point names."""
+    return SyntheticEmbedder(spec.model)
 
 
 async def synthetic_library(home: DataDir, name: str, rows: int, embedder: SyntheticEmbedder | None = None) -> Library:
@@ -188,10 +220,11 @@ def _record(at: int, keys: Any) -> dict[str, Any]:
     kind = SyntheticRows.thing(at).split()[1]
     metadata: dict[str, Scalar] = {"shelf": at % 50, "maker": f"maker {at % 20}", "kind": kind}
     return {
-        "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
-        "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),
+        "id": row_id(at), "thumbnail": _thumbnail(at % 64) + ROW_OF_THUMBNAIL + b"%d" % at,
+        "media_type": "image/jpeg", "width": 1024, "height": 768, "size_bytes": 50_000, "tags": [], "labels": "",
+        "metadata": json.dumps(metadata), "created": datetime(2026, 1, 1, tzinfo=UTC),
         "title": f"Object {at}", "caption": SyntheticRows.caption(at), "licence": LICENCES[at % len(LICENCES)],
-        "source": "", "author": "", "size_bytes": 50_000, "files": [_file(at)], **values_of(metadata, keys),
+        "source": "", "author": "", "files": [_file(at)], **values_of(metadata, keys),
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.types.filters import parse_filter
+from imagerag.agent.visible_text import is_blank
 from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
 from imagerag.evals.suites.prompt_columns import (
     FILTERS,
@@ -75,9 +76,9 @@ def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
         raise UsageError(f"{source}: prompts come in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     with open_regular_text(source, encoding="utf-8-sig", newline="") as file:
         if kind in (".jsonl", ".ndjson"):
-            yield from (_object(line) for line in file if line.strip())
+            yield from (_object(line) for line in file if not is_blank(line))
         elif kind == ".txt":
-            yield from ({"prompt": line.strip()} for line in file if line.strip())
+            yield from ({"prompt": line.strip()} for line in file if not is_blank(line))
         else:
             yield from table(file, kind)
 

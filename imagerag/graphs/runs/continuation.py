@@ -86,7 +86,8 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
         own = {"config": config, "deadline_s": deadline_s, "library": steering.library or setup.library}
         return RunSpec(**{**setup.model_dump(), **own})
     except ValidationError as error:
-        raise UsageError(invalid(error, most=1, inside="config")) from error
+        problem = invalid(error, most=1, inside="config")
+        raise UsageError(problem.replace("max_rounds: ", "more_rounds: ", 1)) from error
 
 
 async def continuation(

@@ -7,8 +7,8 @@ afterwards, the next removal goes on from that note; nothing in between shows ha
 import asyncio
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,7 +20,7 @@ from imagerag.agent.types import Document, Outcome
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.run_sizes import RunSizes, measure, result_files
 from imagerag.graphs.runs.run_snapshot import read_snapshot
-from imagerag.store.blob_references import RunFootprint, footprints
+from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import is_locked, run_lock
 from imagerag.store.integrity_check import blob_files, sqlite_files
@@ -29,6 +29,9 @@ from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
 
 _LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
+
+AT_ONCE: Final = 16
+"""Runs that are removed side by side: their writes share commits."""
 
 GRACE_S: Final = 24 * 3600.0
 """An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
@@ -103,23 +106,24 @@ async def remove_runs(
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(is_made, home, entry.run_id)]
     if busy and not pass_over:
         raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
-    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
+    measured = sizes or await measure(dependencies)
+    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=measured)
     removed = []
-    async with AsyncExitStack() as opened:
-        await opened.enter_async_context(dependencies.runs.kept_open())
+    async with _kept_open(dependencies):
         going, interrupted = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
         descendants = await _descendants(dependencies, going) if going or interrupted else {}
         for unfinished in interrupted:
             await _delete(dependencies, unfinished.run_id, descendants.get(unfinished.run_id, ()))
-        for one in planned.runs:
-            try:
-                await _remove(dependencies, one.run_id, descendants.get(one.run_id, ()))
-            except RunStateError:
-                busy.append(one.run_id)
-                if not pass_over:
-                    raise
-            else:
-                removed.append(one)
+        for at in range(0, len(planned.runs), AT_ONCE):
+            part = planned.runs[at : at + AT_ONCE]
+            removals = [_remove(dependencies, run.run_id, descendants.get(run.run_id, ()), measured) for run in part]
+            for run, problem in zip(part, await asyncio.gather(*removals, return_exceptions=True), strict=True):
+                if isinstance(problem, RunStateError) and pass_over:
+                    busy.append(run.run_id)
+                elif problem is not None:
+                    raise problem
+                else:
+                    removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
@@ -147,11 +151,24 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
     return sum(freed.values())
 
 
-async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str]) -> None:
+@asynccontextmanager
+async def _kept_open(dependencies: Dependencies) -> AsyncIterator[None]:
+    """Keep the files of a home open for the block: SQLite writes back what it has put off whenever one is closed."""
+    home = dependencies.home
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(dependencies.runs.kept_open())
+        if home.store.exists():
+            await opened.enter_async_context(dependencies.journal())
+        if home.checkpoints.exists():
+            await opened.enter_async_context(dependencies.checkpoints())
+        yield
+
+
+async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str], sizes: RunSizes) -> None:
     with run_lock(dependencies.home.lock(run_id), run_id):
-        own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
-        there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
         updated = await _last_written(dependencies, run_id)
+        images = await asyncio.to_thread(sizes.images_of, run_id, updated)
+        there = [sha for sha in sorted(images) if dependencies.blobs.path(sha).exists()]
         await dependencies.runs.removals.begin(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
         await _delete(dependencies, run_id, descendants)
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imagerag.agent.images.formats import RESULT_SUFFIXES
@@ -20,7 +21,7 @@ class RunSizes:
     """
 
     def __init__(self, home: DataDir) -> None:
-        self._home = home
+        self._home, self._at = home, datetime.now(UTC)
         self._found = footprints(home)
         self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
 
@@ -30,6 +31,15 @@ class RunSizes:
         runs = {run_id: one for run_id, one in self._found.items() if run_id}
         images = set().union(*(one.blobs for one in runs.values())) & self._sizes.keys()
         return sum(one.checkpoints + one.journal for one in runs.values()) + sum(map(self._sizes.__getitem__, images))
+
+    def images_of(self, run_id: str, updated: datetime) -> Set[str]:
+        """The images that a run refers to, read again if it was written since the scan. Blocks.
+
+        Args:
+            updated: time of its last write.
+        """
+        found = self._found if updated < self._at else footprints(self._home, run_id)
+        return found.get(run_id, RunFootprint()).blobs
 
     def freed_by(self, run_ids: Iterable[str]) -> Iterator[int]:
         """The bytes that go with each of these runs, when they go in this order."""

@@ -32,7 +32,7 @@ words for searches, that is, unless its confidence is low. Not every library has
 
 _IS_SAME: Final = "(target.{name} = source.{name} OR (target.{name} IS NULL AND source.{name} IS NULL))"
 
-UNKNOWN: Final = 10_000
+UNKNOWN: Final = 100_000
 """Captions without a vector that are read at a time."""
 
 

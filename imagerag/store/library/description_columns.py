@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from imagerag.agent.ports import ImageDescription
 from imagerag.agent.types import DescribedElement, DescriptionDetails, FrozenModel, is_low
+from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.text import clean
 
 DESCRIPTION_COLUMNS: Final = ("description", "described_by", "description_confidence", "description_details")
@@ -181,7 +182,7 @@ class MachineDescription(FrozenModel):
             description = cls.model_validate(fields)
         except ValidationError:
             return None
-        return description if description.text.strip() and description.described_by.strip() else None
+        return description if not is_blank(description.text) and not is_blank(description.described_by) else None
 
 
 def exported_description(record: Mapping[str, Any]) -> dict[str, Any]:

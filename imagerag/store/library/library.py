@@ -238,6 +238,11 @@ class Library(LibraryReader):
 
         await self.table.read(work)
 
+    async def tidy(self) -> None:
+        """`optimize`, where earlier versions of the table take so much of the disk that it pays."""
+        if await self.tidying_pays(0):
+            await self.optimize()
+
     async def remove_strays(self) -> None:
         """Delete copies of images that no version of the library has; skipped while another task writes."""
 

@@ -35,6 +35,14 @@ def shown_path(path: str) -> str:
     return clean(str(member_path(Path(file), member)) if member else file)
 
 
+def title_of_file(path: str) -> str:
+    """The name of a stored path's file as the title of an image; empty for a row of a table, whose name is a number."""
+    file, member = split_member(path)
+    return (
+        "" if member.isdigit() else clean(posixpath.splitext(posixpath.basename(member) or os.path.basename(file))[0])
+    )
+
+
 def names_server(path: str) -> bool:
     """Whether a stored path leads to another machine by its form: as UNC, or by an automounter. Nothing is looked at:
     that could sign in there."""

@@ -60,7 +60,7 @@ async def encode_regions(
     report = EncodedCount()
     await library.remember_regions()
     new = await _without_regions(library, ids)
-    async with WriteBuffer(library.update_regions, _size_of) as buffer:
+    async with WriteBuffer(library.update_regions, _size_of, library.tidy) as buffer:
         for at in range(0, len(new), AT_ONCE):
             part = new[at : at + AT_ONCE]
             regions = await _encoded(library, part, report)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
@@ -194,7 +195,7 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .limit(k)
-        .refine_factor(-(-candidate_count(table.count_rows(), k) // k))
+        .refine_factor(ceil(candidate_count(table.count_rows(), k, filtered=where is not None) / k))
         .nprobes(PROBES)
     )
     if is_coarse(table, vector):

@@ -70,14 +70,14 @@ class TableImages(TableLocks):
                 images[sha256] = error
         return images
 
-    def image_records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Image id → record that `bytes_of` needs. Blocks."""
+    def image_records(self, ids: Sequence[str], *more: str) -> dict[str, Mapping[str, Any]]:
+        """Image id → record that `bytes_of` needs, and of `more` columns. Blocks."""
         view = self.view
-        records = self.recent.of(view.version, ids)
+        records = None if more else self.recent.of(view.version, ids)
         if records is not None:
             return records
         columns = form.present(view, (form.IMAGE_COLUMN, "files"))
-        query = view.search().select(["id", *columns]).where(form.id_filter("id", ids))
+        query = view.search().select(["id", *columns, *more]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
 
     def bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:

@@ -8,8 +8,8 @@ from typing import Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-LARGEST: Final = 64 * 2**20
-"""Bytes from which on values are written."""
+LARGEST: Final = 256 * 2**20
+"""Bytes from which on values are written, 8 commits for the vectors of a million images."""
 
 PATIENCE: Final = 10
 """How many times as long as the last commit took values are collected before the next one. They are lost when the
@@ -22,10 +22,16 @@ class WriteBuffer(Generic[T]):
     Args:
         write: writes values, by id, in one commit.
         size_of: bytes of a value.
+        tidy: called after a commit that others follow: what each writes anew stays on the disk until then.
     """
 
-    def __init__(self, write: Callable[[dict[str, T]], Awaitable[object]], size_of: Callable[[T], int]) -> None:
-        self._write, self._size_of = write, size_of
+    def __init__(
+        self,
+        write: Callable[[dict[str, T]], Awaitable[object]],
+        size_of: Callable[[T], int],
+        tidy: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._write, self._size_of, self._tidy = write, size_of, tidy
         self._values: dict[str, T] = {}
         self._bytes, self._written, self._commit_took = 0, time.monotonic(), 0.0
 
@@ -41,13 +47,15 @@ class WriteBuffer(Generic[T]):
         """Collect values by id, and write what is collected when it is time to."""
         self._values |= values
         self._bytes += sum(map(self._size_of, values.values()))
-        if self._bytes >= LARGEST or time.monotonic() - self._written >= PATIENCE * self._commit_took:
+        began = time.monotonic()
+        is_due = self._bytes >= LARGEST or began - self._written >= PATIENCE * self._commit_took
+        if self._values and is_due:
             await self._flush()
+            await self._tidy()
+            self._written = time.monotonic()
+            self._commit_took = self._written - began
 
     async def _flush(self) -> None:
         values, self._values, self._bytes = self._values, {}, 0  # what fails to be written is not tried again
         if values:
-            began = time.monotonic()
             await self._write(values)
-            self._written = time.monotonic()
-            self._commit_took = self._written - began

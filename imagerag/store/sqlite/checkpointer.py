@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import ERROR
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from imagerag.agent.error_message import repr_of
 from imagerag.store.sqlite.compact_serializer import VALUE, VALUES_TABLE, CompactSerializer, ThreadValues, ValueId
 from imagerag.store.sqlite.earlier_channels import channel_name, is_of_imagerag, renamed
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
@@ -39,6 +40,10 @@ THREADS: Final = 128
 
 VALUE_IDS: Final = "value_ids"
 """The part of a stored checkpoint that names the values kept elsewhere, by channel."""
+
+
+def _stored(value: Any) -> Any:
+    return repr_of(value) if isinstance(value, BaseException) else value
 
 
 def create_checkpoint_tables(connection: sqlite3.Connection) -> None:
@@ -122,10 +127,11 @@ class BatchedSqliteSaver(SqliteSaver):
         """As `SqliteSaver.put_writes`. Of a task that failed or was cancelled only that is kept.
 
         What such a task had written until then LangGraph would take for all of its output: a run that goes on would
-        not do the task again and, without the name of the next one, never end.
+        not do the task again and, without the name of the next one, never end. Of its error LangGraph would keep the
+        whole repr, which may hold an image or a key.
         """
         if any(channel == ERROR for channel, _ in writes):
-            writes = [(channel, value) for channel, value in writes if channel in CONTROL]
+            writes = [(channel, _stored(value)) for channel, value in writes if channel in CONTROL]
         super().put_writes(config, self._values_of(config).put_writes(writes), task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:

@@ -42,7 +42,8 @@ class FallbackAnswerer(Fallback[Answerer]):
         """See the port; the first response counts."""
         arguments: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
         return await self._first(
-            lambda member: member.answer(question, sources, **arguments, **_own(member, question_images))
+            lambda member: member.answer(question, sources, **arguments, **_own(member, question_images)),
+            AnswerWithCitations,
         )
 
     async def answer_without(
@@ -56,7 +57,8 @@ class FallbackAnswerer(Fallback[Answerer]):
         """See the port; the first response counts."""
         arguments: dict[str, Any] = {"earlier": earlier, "variation": variation}
         return await self._first(
-            lambda member: member.answer_without(question, **arguments, **_own(member, question_images))
+            lambda member: member.answer_without(question, **arguments, **_own(member, question_images)),
+            AnswerWithCitations,
         )
 
 

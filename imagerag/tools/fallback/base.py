@@ -1,10 +1,11 @@
 """Several backends as one: if one fails, the next is called, and the record keeps the reason.
 
 A fallback goes on to the next member at once, whatever the failure (no quota, no key, overloaded, unreachable,
-timeout): waiting helps only if all members fail, and then the graph waits. Refusals, and text or images that cannot be
-parsed, are responses and do not go on to the next member. A member whose quota is spent, or that asked to wait, is not
-called again in the same run until its reset, as long as another one can be. `on-refusal` in the spec makes a refusal go
-on, too: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+timeout, an error in somebody's own code, something that is no response): waiting helps only if all members fail, and
+then the graph waits. Refusals, and text or images that cannot be parsed, are responses and do not go on to the next
+member. A member whose quota is spent, or that asked to wait, is not called again in the same run until its reset, as
+long as another one can be. `on-refusal` in the spec makes a refusal go on, too:
+`openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,8 @@ from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from imagerag.agent.calls.call_context import current_call
+from imagerag.agent.calls.response_check import checked_response
+from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import (
     BackendError,
     ImageRAGError,
@@ -82,8 +85,12 @@ class Fallback(Generic[Member]):
             members=self.members,
         )
 
-    async def _first(self, ask: Callable[[Member], Awaitable[Response]]) -> Response:
+    async def _first(self, ask: Callable[[Member], Awaitable[Response]], kind: type[Response]) -> Response:
         """Call the members in order until one responds.
+
+        Args:
+            ask: calls one of them.
+            kind: class of the response.
 
         Returns:
             The response, with `served_by` and `fallback_errors`; a fallback among the members has set its own.
@@ -102,7 +109,7 @@ class Fallback(Generic[Member]):
                 failed.append(paused[place].reminder)
                 continue
             try:
-                response = await ask(member)
+                response = checked_response(await ask(member), kind, member.identity)
                 self._pauses.remove(run_id, place)
                 steps = (*map(_reason, failed), *response.fallback_errors)
                 return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)
@@ -117,6 +124,10 @@ class Fallback(Generic[Member]):
                     raise RefusalError(_joined(failed)) from error
             except JudgeReplyError as error:
                 raise JudgeReplyError(_joined([*failed, error]), raw=error.raw) from error
+            except ImageRAGError:
+                raise
+            except Exception as error:
+                failed.append(_own_error(member.identity, error))
         raise self._nobody(failed)
 
     def _nobody(self, failed: list[ImageRAGError]) -> ImageRAGError:
@@ -132,6 +143,13 @@ class Fallback(Generic[Member]):
         nobody = BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
         nobody.sent = any(getattr(error, "sent", True) for error in failed)
         return nobody
+
+
+def _own_error(identity: str, error: Exception) -> BackendError:
+    """The error of a member whose code raised what no port has."""
+    failure = BackendError(f"{identity}: {type(error).__name__}: {message_of(error)}", retryable=False)
+    failure.__cause__ = error
+    return failure
 
 
 def _reason(error: ImageRAGError) -> str:

@@ -18,4 +18,4 @@ class FallbackDescriber(Fallback[Describer]):
 
     async def describe(self, image: ImagePart, *, variation: SamplingParams) -> ImageDescription:
         """See the port; the first response counts."""
-        return await self._first(lambda member: member.describe(image, variation=variation))
+        return await self._first(lambda member: member.describe(image, variation=variation), ImageDescription)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from imagerag.agent.calls.costs import estimator_of
+from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.ports import (
     Capabilities,
     GeneratedImage,
@@ -71,7 +72,8 @@ class FallbackGenerator(Fallback[ImageGenerator]):
         async def draw(member: ImageGenerator) -> GeneratedImage:
             fitted = fitted_request(member, references, size)
             worded = reference_prompt(member.template, prompt, fitted.references)
-            generated = await member.generate(worded, fitted.references, variation=variation, size=fitted.size)
+            returned = await member.generate(worded, fitted.references, variation=variation, size=fitted.size)
+            generated = checked_response(returned, GeneratedImage, member.identity)
             return replace(
                 generated,
                 prompt=generated.prompt or worded,
@@ -82,4 +84,4 @@ class FallbackGenerator(Fallback[ImageGenerator]):
                 fallback_errors=(*generated.fallback_errors, *fitted.lost),
             )
 
-        return await self._first(draw)
+        return await self._first(draw, GeneratedImage)

@@ -59,7 +59,7 @@ class FallbackJudge(Fallback[Judge]):
                 return await judge.check_images(count)
             return ImageCheck(requests=0, cost_usd=0.0)
 
-        return await self._first(check)
+        return await self._first(check, ImageCheck)
 
     async def critique(
         self,
@@ -80,7 +80,7 @@ class FallbackJudge(Fallback[Judge]):
         def ask(judge: Judge) -> Awaitable[Critique]:
             return judge.critique(prompt, image, **arguments, **language_argument(judge, language))
 
-        return await self._first(ask)
+        return await self._first(ask, Critique)
 
     async def missing_concepts(
         self,
@@ -93,7 +93,7 @@ class FallbackJudge(Fallback[Judge]):
     ) -> MissingConcepts:
         """See the port; the first response counts."""
         arguments: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
-        return await self._first(lambda judge: judge.missing_concepts(prompt, image, **arguments))
+        return await self._first(lambda judge: judge.missing_concepts(prompt, image, **arguments), MissingConcepts)
 
     async def captions(
         self,
@@ -114,7 +114,7 @@ class FallbackJudge(Fallback[Judge]):
         def ask(judge: Judge) -> Awaitable[Captions]:
             return judge.captions(prompt, concepts, **arguments, **language_argument(judge, language))
 
-        return await self._first(ask)
+        return await self._first(ask, Captions)
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """Return the first response; a judge that is no `Rephraser` leaves the prompt as it is."""
@@ -124,15 +124,15 @@ class FallbackJudge(Fallback[Judge]):
                 return Rephrased(prompt=prompt, cost_usd=0.0)
             return await judge.rephrase(prompt, variation=variation)
 
-        return await self._first(ask)
+        return await self._first(ask, Rephrased)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
         """See the port; the first response counts."""
-        return await self._first(lambda judge: judge.compare(prompt, first, second))
+        return await self._first(lambda judge: judge.compare(prompt, first, second), Preference)
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """See the port; the first response counts."""
-        return await self._first(lambda judge: judge.choose(query, images))
+        return await self._first(lambda judge: judge.choose(query, images), Ranking)
 
 
 def _check_needed(judge: object, count: int) -> bool:

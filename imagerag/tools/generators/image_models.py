@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ReferenceTemplate, SizeRules
 from imagerag.agent.types import Size
+from imagerag.agent.visible_text import is_blank
 
 MAX_PROMPT: Final = 32_000
 MAX_IMAGE_BYTES: Final = 50 * 1024 * 1024 - 1
@@ -178,7 +179,7 @@ def check_request(who: str, facts: ImageModel, prompt: str, images: int, size: S
     Raises:
         UsageError: no prompt or an over-long one, too many images, or an unsupported size.
     """
-    if not prompt.strip():
+    if is_blank(prompt):
         raise UsageError(f"{who}: the prompt is empty; say what to draw")
     if len(prompt) > MAX_PROMPT:
         raise UsageError(f"{who}: the prompt has {len(prompt):,} characters; at most {MAX_PROMPT:,} are read")

@@ -22,6 +22,7 @@ from imagerag.agent.ports import (
 from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RejectedImage, WebProvenance
+from imagerag.agent.visible_text import is_blank
 from imagerag.tools.url_fetcher import Fetcher, FetchError
 from imagerag.tools.web.downloads import MAX_IMAGE, Allowance, bare_image
 from imagerag.tools.web.search import AllowedResult, ServiceSearch, headers_of_images, rejected_all
@@ -110,7 +111,7 @@ class WebSearchLibrary:
             UsageError: the text is empty.
             LibraryError: the service gave no results.
         """
-        if not text.strip():
+        if is_blank(text):
             raise UsageError("a search needs some text")
         if filter.only:
             return []  # it holds nothing, and asks for nothing that is known already

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import ImageRAGError, UnknownLibraryError, UntrustedError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.visible_text import is_blank
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.store.library.names import is_snapshot
 from imagerag.store.trust_store import is_named
@@ -73,7 +74,7 @@ async def make_library(request: Request) -> Response:
     body, libraries = await read_json(request, LibraryRequest), state_of(request).rag.libraries
     if body.name in await libraries.list():
         raise UsageError(f"there is a library {body.name!r} already")
-    if body.name == BUILT_IN_LIBRARY or not body.name.strip():
+    if body.name == BUILT_IN_LIBRARY or is_blank(body.name):
         raise UsageError("give it another name")
     _check_encoder(request, body.embedder)
     await libraries.open(body.name, embedder=body.embedder or None, create=True)

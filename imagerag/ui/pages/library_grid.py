@@ -13,6 +13,7 @@ from imagerag.client.search_document import document, threshold_of
 from imagerag.reports import search_text
 from imagerag.reports.html.search_page import bars
 from imagerag.store.library.browsing import COLUMN_OF
+from imagerag.store.text_files import clean
 from imagerag.ui.image_bytes import image_bytes
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of
@@ -37,7 +38,7 @@ async def images_part(request: Request) -> Response:
     order = query.get("order", "newest")
     if order not in COLUMN_OF:
         raise UsageError(f"`order` is one of {', '.join(COLUMN_OF)}")
-    wanted = query.get("filter", "").strip() or None
+    wanted = clean(query.get("filter", "")) or None
     shown = await state.rag.libraries.browse(
         name,
         filter=wanted,
@@ -57,11 +58,11 @@ async def found_part(request: Request) -> Response:
     state, query = state_of(request), request.query_params
     # A library of the home, by its own name: no search service, nothing of an installed package, not several.
     name = await state.rag.libraries.current_name(request.path_params["name"])
-    text, image = query.get("q", "").strip() or None, query.get("image", "")
+    text, image = clean(query.get("q", "")) or None, query.get("image", "")
     data = await _image(request, name, image) if image else None
     k = number_of(query.get("k", str(FOUND)), MOST) or FOUND
     hits = await state.rag.libraries.search(
-        text, image=data, library=name, k=k, filter=query.get("filter", "").strip() or None,
+        text, image=data, library=name, k=k, filter=clean(query.get("filter", "")) or None,
         hybrid="hybrid" in query and text is not None,
     )  # fmt: skip
     if query.get("without"):

@@ -9,6 +9,8 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
 from imagerag.agent.types import Scalar
+from imagerag.agent.visible_text import is_blank
+from imagerag.store.text_files import clean
 from imagerag.ui.pages.images import FOREVER
 from imagerag.ui.pages.library import address_of, drawing_page, library_values
 from imagerag.ui.rendering import markup, page
@@ -134,11 +136,11 @@ async def remove_images(request: Request) -> Response:
     """Take images out of a library, or say which these would be."""
     body, state = await read_json(request, RemoveRequest), state_of(request)
     name = request.path_params["name"]
-    if not body.ids and not body.filter.strip():
+    if not body.ids and is_blank(body.filter):
         raise UsageError("say which images: their ids, or a filter")
     libraries = state.rag.libraries
     rows = await libraries.remove(
-        *body.ids, library=name, filter=body.filter.strip() or None, calibrate=False, dry_run=body.preview
+        *body.ids, library=name, filter=clean(body.filter) or None, calibrate=False, dry_run=body.preview
     )
     await state.thumbnails.load(state.rag, name, [row.id for row in rows.rows[:PREVIEWED]])
     tiles = markup(request, "library_tiles.html", records=rows.rows[:PREVIEWED], address=address_of(name))

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.run_record import RunRecord
+from imagerag.store.text_files import clean
 from imagerag.ui.draw_request import check_library
 from imagerag.ui.rendering import LinkedImages, page
 from imagerag.ui.requests import as_answer, state_of
@@ -40,7 +41,7 @@ async def pick_of_library(request: Request) -> Response:
 async def pick_of_runs(request: Request) -> Response:
     """The results of the newest runs whose prompt holds `text`."""
     runs = state_of(request).rag.runs
-    entries = await runs.list(SHOWN, text=request.query_params.get("text", "").strip() or None)
+    entries = await runs.list(SHOWN, text=clean(request.query_params.get("text", "")) or None)
 
     async def read(run_id: str) -> RunRecord | None:
         try:

@@ -10,9 +10,9 @@ from starlette.routing import Route
 
 from imagerag.agent.errors import RunStateError
 from imagerag.agent.types import Outcome
+from imagerag.formatting.interface_terms import in_field_names
 from imagerag.formatting.messages import invalid
 from imagerag.formatting.numbers import size_of_bytes
-from imagerag.ui.page_terms import in_field_names
 from imagerag.ui.rendering import page
 from imagerag.ui.requests import as_answer, read_json, state_of, texts_of
 

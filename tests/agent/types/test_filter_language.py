@@ -20,7 +20,7 @@ from imagerag.agent.types.filters import (
     Not,
     parse_filter,
 )
-from imagerag.agent.types.filters.literals import kinds_of, period_of
+from imagerag.agent.types.filters.literals import Kind, kinds_of, period_of
 from imagerag.agent.types.filters.matching import matches
 
 
@@ -68,6 +68,10 @@ def equal(key: str, *values: str) -> Comparison:
         ({"a": 1, "b": ["x", "y"], "c": True, "d": None}, AllOf(all_of=(
             equal("a", "1"), equal("b", "x", "y"), equal("c", "true"), Not(negated=Has(has="d"))))),
         ({"a": "x' OR '1'='1"}, equal("a", "x' OR '1'='1")),
+        ({"a": ["x", None]}, AnyOf(any_of=(equal("a", "x"), Not(negated=Has(has="a"))))),
+        ({"a": [None]}, Not(negated=Has(has="a"))),
+        ({"a": range(2)}, equal("a", "0", "1")),
+        ({"a": Kind.TEXT}, equal("a", "text")),
         (["a=1 or b=2", "c=3"], AllOf(all_of=(AnyOf(any_of=(equal("a", "1"), equal("b", "2"))), equal("c", "3")))),
     ],
 )  # fmt: skip

@@ -3,9 +3,11 @@
 import click
 import pytest
 
+from imagerag.cli.exit_codes import wrapped as wrapped_error
 from imagerag.cli.search_results import result_lines
-from imagerag.cli.terminal.output import accent, dim, entry, short, table, wrapped
+from imagerag.cli.terminal.output import accent, dim, entry, message_lines, short, table, warning_lines, wrapped
 from imagerag.cli.terminal.text_width import width
+from imagerag.formatting.interface_terms import as_commands, python_call
 from imagerag.schemas.searches import SearchDocument, SearchResult
 
 LONG = "a red circle on a wooden table beside a blue vase with three white tulips in it"
@@ -78,6 +80,29 @@ def test_a_command_is_never_cut() -> None:
     (alone,) = entry("next", command)
     assert alone.endswith(command)
     assert len(entry("next", "try another: imagerag demo")) == 1
+
+
+@pytest.mark.parametrize("library", ["mine", "a library with a name of many words"])
+def test_a_command_in_a_warning_stands_on_a_line_of_its_own(library: str) -> None:
+    call = python_call("libraries.migrate", library, embedder="open_clip:ViT-B-32/laion2b_s34b_b79k")
+    (text,) = warning_lines([f"library {library} was encoded with sketch, which knows coloured shapes only: {call}"])
+    *before, typed = text.splitlines()
+    assert typed.strip() == as_commands(call)
+    assert all(width(line) <= 80 for line in before)
+    assert before[0].startswith("warning: library")
+
+
+def test_text_after_a_command_is_on_the_next_line() -> None:
+    call = python_call("libraries.check", "mine")
+    lines = message_lines(f"{LONG} ({call}), or {LONG}: imagerag doctor --probe", 80, indent=2, head="  ")
+    assert as_commands(call) in [line.strip() for line in lines]
+    assert lines[-1].strip() == "imagerag doctor --probe"
+    assert message_lines(f"see {call}", 80, indent=2) == ["see imagerag library check mine"]
+
+
+def test_a_command_in_an_error_is_not_broken() -> None:
+    command = f"imagerag trust --spec '{LONG}'"
+    assert wrapped_error([f"imagerag: it is not loaded. If you know it: {command}"], 80)[-1].strip() == command
 
 
 def test_wide_letters_count_as_two() -> None:

@@ -383,13 +383,17 @@ def test_an_arms_hash_is_of_what_it_does_not_of_its_name(fakes: Any) -> None:
 
 
 async def test_no_more_than_so_many_cases_are_under_way(fakes: Any) -> None:
-    under_way, most = 0, 0
+    under_way, most, three = 0, 0, asyncio.Event()
     real = fakes.generator.generate
 
     async def counted(*given: Any, **more: Any) -> Any:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
+        if most == 3:
+            three.set()
+        async with asyncio.timeout(60):
+            await three.wait()
         await asyncio.sleep(0.005)
         under_way -= 1
         return await real(*given, **more)

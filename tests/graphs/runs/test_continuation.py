@@ -170,7 +170,7 @@ async def test_an_unread_verdict_is_asked_for_again(stage):
         ({"feedback": "red " * 500}, "at most 1000"),
         ({"feedback": [f"make it {n}" for n in range(21)]}, "at most 20"),
         ({"feedback": "a \0 heart"}, "NUL"),
-        ({"more_rounds": 99, "prompt": "x"}, "max_rounds"),
+        ({"more_rounds": 99, "prompt": "x"}, "more_rounds: at most 20"),
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_spent(stage, steering, told):

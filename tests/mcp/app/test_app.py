@@ -180,8 +180,9 @@ async def test_other_references_and_another_seed_go_on_in_the_app(sketch: Server
         assert start["arguments"]["seed"] == 5
         assert start["arguments"]["licences"] == ["CC0-1.0"]
         await frame.get_by_role("button", name="Other references").click()
-        await expect(frame.get_by_text("The assistant knows of this result.")).to_be_hidden()
-        await expect(frame.get_by_text("The assistant knows of this result.")).to_be_visible()
+        await browser_page.wait_for_function(
+            "() => log.filter(one => one.method === 'ui/update-model-context').length === 2"
+        )
         (told, again) = await host.log("ui/update-model-context")
         assert told["params"] != again["params"]
         (called,) = [one["params"] for one in await host.log("tools/call") if one["params"]["name"] == "continue_run"]
@@ -223,7 +224,7 @@ async def test_images_of_a_search_are_proposed_to_the_model(sketch: ServerState,
 
 
 async def test_a_run_under_way_is_found_by_the_request_that_began_it(place: Any, browser_page: Page) -> None:
-    place.provider.delay_s = 0.4
+    place.provider.may_draw.clear()
     state = place.make()
     async with hosting(state, browser_page) as host:
         arguments = {"prompt": "a boat under a blue star"}
@@ -232,6 +233,8 @@ async def test_a_run_under_way_is_found_by_the_request_that_began_it(place: Any,
         (job,) = state.handlers.jobs.active
         frame = await host.open("generate_image", request_id=job.request_id)
         await host.notice("tool-input", {"arguments": arguments})
+        await browser_page.wait_for_function("() => log.some(one => one.params?.name === 'run_view')")
+        place.provider.may_draw.set()
         await expect(frame.locator(".strip > li").first).to_contain_text("attempt 1")
         await expect(frame.locator(".badge")).to_have_text("aligned")
         assert (await call).structured_content["run_id"] == job.run_id

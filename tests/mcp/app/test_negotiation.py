@@ -26,7 +26,7 @@ OTHERS = ({}, {"extensions": {}}, {"extensions": {EXTENSION_ID: {"mimeTypes": ["
 async def speaking(place: Any, capabilities: dict[str, Any], version: str) -> AsyncIterator[Any]:
     """Speak to a server in its own bytes, of either protocol generation."""
     modern = version >= "2026"
-    async with place.listening() as url, httpx.AsyncClient() as client:
+    async with place.listening() as url, httpx.AsyncClient(timeout=60) as client:
         headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": version}
         meta = {
             "io.modelcontextprotocol/clientCapabilities": capabilities,
@@ -124,7 +124,7 @@ async def test_the_view_of_a_run_is_small_whatever_is_in_it(place: Any, mode: st
 
 
 async def test_a_run_is_found_by_its_request_in_the_session_that_began_it_alone(place: Any, connect: Any) -> None:
-    place.provider.delay_s = 0.5
+    place.provider.may_draw.clear()
     async with place.listening() as url, connect(url) as client, connect(url) as other:
         call = asyncio.create_task(client.call_tool("generate_image", {"prompt": "a boat"}))
         await place.until(lambda: place.serving.handlers.jobs.active, "the run has begun")
@@ -135,6 +135,7 @@ async def test_a_run_is_found_by_its_request_in_the_session_that_began_it_alone(
         assert foreign.is_error
         view = await client.call_tool("run_view", {"run_id": job.run_id})
         assert (view.structured_content["live"], view.structured_content["status"]) == (True, "running")
+        place.provider.may_draw.set()
         await call
         ended = await client.call_tool("run_view", {"run_id": job.run_id})
         assert (ended.structured_content["live"], ended.structured_content["status"]) == (False, "ended")

@@ -14,14 +14,18 @@ class Table:
     def __init__(self) -> None:
         self.commits: list[dict[str, bytes]] = []
         self.is_full = False
+        self.tidied_after = list[int]()
 
     async def write(self, values: dict[str, bytes]) -> None:
         if self.is_full:
             raise OSError("the disk is full")
         self.commits.append(values)
 
+    async def tidy(self) -> None:
+        self.tidied_after.append(len(self.commits))
+
     def buffer(self) -> WriteBuffer[bytes]:
-        return WriteBuffer(self.write, len)
+        return WriteBuffer(self.write, len, self.tidy)
 
 
 @pytest.fixture
@@ -65,3 +69,15 @@ async def test_what_cannot_be_written_is_not_tried_again(table: Table) -> None:
             await buffer.add({"a": b""})
         table.is_full = False
     assert not table.commits
+
+
+async def test_earlier_versions_are_removed_while_it_goes_on_and_not_when_it_is_stopped(table: Table) -> None:
+    async def work() -> None:
+        async with table.buffer() as buffer:
+            await buffer.add({"a": b""})
+            await buffer.add({"b": b""})
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await work()
+    assert (len(table.commits), table.tidied_after) == (2, [1])

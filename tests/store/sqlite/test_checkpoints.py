@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TypedDict
 
+import pytest
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RequirementCheck, Size, UsedReference, Verdict
@@ -67,3 +68,25 @@ async def test_a_run_is_there_after_reopening(tmp_path):
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+class ServiceError(Exception):
+    def __repr__(self) -> str:
+        raise AssertionError("it is not asked for, as it may hold anything")
+
+
+async def test_of_a_failed_step_a_bounded_message_without_secrets_is_kept(tmp_path):
+    path, secret = tmp_path / "runs.sqlite", "sk-0123456789abcdefghijkl"
+
+    async def draw(state: State) -> State:
+        raise ServiceError(f"wrong key {secret}" + " and so on" * 100_000)
+
+    builder = StateGraph(State).add_node("draw", draw).add_edge(START, "draw").add_edge("draw", END)
+    config = {"configurable": {"thread_id": "run"}}
+    async with open_checkpointer(path) as saver:
+        graph = builder.compile(checkpointer=saver)
+        with pytest.raises(ServiceError):
+            await graph.ainvoke({"attempts": [], "outcome": None}, config)
+        (task,) = (await graph.aget_state(config)).tasks
+    assert str(task.error).startswith("ServiceError('wrong key <key> and so on")
+    assert len(str(task.error)) < 5_000

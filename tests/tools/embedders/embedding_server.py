@@ -115,7 +115,7 @@ def embedding_server(**given: Any) -> Iterator[EmbeddingServer]:
                 found.most = max(found.most, found.busy)
                 reply = found.answer(self.path, body, self.headers.get("authorization", ""))
             if found.hold is not None:
-                found.hold.wait(5)
+                found.hold.wait(60)
             with found.lock:
                 found.busy -= 1
             self.reply(reply)

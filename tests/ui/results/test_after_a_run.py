@@ -6,7 +6,7 @@ import zipfile
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Response, expect
 
 from imagerag.formatting.html.templating import POLICY
 from imagerag.ui.guard import csrf_token
@@ -49,11 +49,6 @@ async def test_a_run_is_continued_with_words(browser_page: Page, results: Result
 
 
 async def test_other_references_are_picked_from_candidates_and_library(browser_page: Page, results: Results) -> None:
-    sent: list[dict[str, object]] = []
-    browser_page.on(
-        "request",
-        lambda request: sent.append(request.post_data_json) if request.url.endswith("/continue/estimate") else None,
-    )
     await opened(browser_page, results, "continue")
     form = browser_page.locator("#continue form")
     await form.get_by_text("References", exact=True).click()
@@ -63,11 +58,14 @@ async def test_other_references_are_picked_from_candidates_and_library(browser_p
     found = form.locator(".found-more select").first
     await found.select_option("add_images")
     added = await found.get_attribute("data-choice")
-    await form.get_by_label("Seed").fill("7")
-    async with browser_page.expect_response(lambda answer: answer.url.endswith("/continue/estimate")) as answer:
-        pass
+    wanted = {"exclude_images": [used], "add_images": [added], "seed": 7}
+
+    def has_all(answer: Response) -> bool:
+        return answer.url.endswith("/continue/estimate") and wanted.items() <= answer.request.post_data_json.items()
+
+    async with browser_page.expect_response(has_all) as answer:
+        await form.get_by_label("Seed").fill("7")
     assert (await answer.value).status == 200
-    assert {"exclude_images": [used], "add_images": [added], "seed": 7}.items() <= sent[-1].items()
     await expect(form.locator(".estimate:not([aria-busy])")).to_be_visible()
     assert await violations(browser_page) == []
     await browser_page.reload()
@@ -84,7 +82,7 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     step = panel.locator(".steps > li").nth(redraw)
     await step.locator("summary").first.click()
     await step.get_by_role("button", name="Fork from here").click()
-    assert await panel.get_by_label("From step").input_value() == str(redraw)
+    await expect(panel.get_by_label("From step")).to_have_value(str(redraw))
     await panel.get_by_text("Other references", exact=True).click()
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     assert await violations(browser_page) == []
@@ -93,7 +91,7 @@ async def test_a_run_is_forked_from_a_step(browser_page: Page, results: Results)
     chosen = await other.get_attribute("data-reference")
     await browser_page.reload()
     await expect(other).to_be_checked()
-    assert await panel.get_by_label("From step").input_value() == str(redraw)
+    await expect(panel.get_by_label("From step")).to_have_value(str(redraw))
     await expect(panel.locator(".estimate:not([aria-busy])")).to_contain_text("At most")
     await panel.get_by_role("button", name="Fork", exact=True).click()
     await browser_page.wait_for_url(lambda address: not address.endswith("/first"))
@@ -129,7 +127,7 @@ async def test_a_favourite_is_marked_and_listed(browser_page: Page, results: Res
 async def test_what_is_downloaded(results: Results) -> None:
     image = results.first.image
     assert image is not None
-    async with httpx.AsyncClient(base_url=f"{results.address}/runs/{results.first.run_id}") as client:
+    async with httpx.AsyncClient(timeout=60, base_url=f"{results.address}/runs/{results.first.run_id}") as client:
         file, sidecar = await client.get("/file"), await client.get("/sidecar")
         archive, report = await client.get("/zip"), await client.get("/report")
     assert file.content == await results.state.rag.runs.image_bytes(image.sha256)
@@ -161,7 +159,7 @@ async def test_what_is_downloaded(results: Results) -> None:
 )
 async def test_what_cannot_be_is_said(results: Results, address: str, body: dict[str, object], said: str) -> None:
     headers = {"x-csrf-token": csrf_token(results.state)}
-    async with httpx.AsyncClient(base_url=f"{results.address}/runs/first", headers=headers) as client:
+    async with httpx.AsyncClient(timeout=60, base_url=f"{results.address}/runs/first", headers=headers) as client:
         answer = await client.post(address, json=body)
     assert answer.status_code == 400
     assert said in answer.json()["message"]

@@ -52,7 +52,7 @@ async def test_only_folders_below_the_roots_are_shown(results: Results, tmp_path
     link = results.roots / "link"
     link.symlink_to(tmp_path)
     home = results.state.rag.dependencies.home.root
-    async with httpx.AsyncClient(base_url=results.address) as client:
+    async with httpx.AsyncClient(timeout=60, base_url=results.address) as client:
         for kind in ("batches", "evaluations"):
             for folder in (tmp_path, link, f"{results.roots}/../../", "/etc", "nothing", f"{results.roots}\0"):
                 answer = await client.get(f"/{kind}?{urlencode({'folder': folder})}")
@@ -78,7 +78,7 @@ async def test_only_the_plots_of_an_evaluation_are_shown_and_they_run_nothing(re
     others[0].symlink_to(tmp_path / "secret.svg")
     others[1].mkdir()
     others[2].write_text("no plot")
-    async with httpx.AsyncClient(base_url=results.address) as client:
+    async with httpx.AsyncClient(timeout=60, base_url=results.address) as client:
         plot = await client.get(f"/evaluations/plot?{urlencode({'folder': folder, 'name': 'cost-score.svg'})}")
         assert (plot.status_code, plot.headers["content-type"]) == (200, "image/svg+xml")
         assert plot.headers["content-security-policy"].endswith("sandbox")

@@ -21,15 +21,15 @@ async def transforms(page: Page) -> list[str]:
 async def test_everything_by_keyboard(browser_page: Page, results: Results) -> None:
     await browser_page.goto(f"{results.address}/compare?a=first&b=second")
     stage, right = browser_page.locator("#stage"), browser_page.locator("#right-pick")
-    assert await right.input_value() == "b1"
+    await expect(right).to_have_value("b1")
     await stage.focus()
     for key, mode in (("2", "difference"), ("3", "side"), ("4", "fade"), ("1", "slider")):
         await browser_page.keyboard.press(key)
         await expect(stage).to_have_attribute("data-mode", mode)
     await browser_page.keyboard.press("ArrowRight")
-    assert await right.input_value() == "a0"
+    await expect(right).to_have_value("a0")
     await browser_page.keyboard.press("Shift+ArrowLeft")
-    assert await browser_page.locator("#left-pick").input_value() == "b1"
+    await expect(browser_page.locator("#left-pick")).to_have_value("b1")
     await browser_page.keyboard.press("+")
     await browser_page.keyboard.press("+")
     moved = await transforms(browser_page)
@@ -39,7 +39,7 @@ async def test_everything_by_keyboard(browser_page: Page, results: Results) -> N
     assert set(await transforms(browser_page)) == {"translate(0px, 0px) scale(1)"}
     await browser_page.keyboard.press("x")
     await browser_page.reload()
-    assert await right.input_value() == "b1"
+    await expect(right).to_have_value("b1")
 
 
 async def test_images_are_moved_together_and_the_slider_slides(browser_page: Page, results: Results) -> None:
@@ -54,6 +54,7 @@ async def test_images_are_moved_together_and_the_slider_slides(browser_page: Pag
     await browser_page.mouse.up()
     await expect(browser_page.locator("#position")).to_have_value("25")
     await browser_page.mouse.wheel(0, -400)
+    await expect(browser_page.locator("#zoom-now")).to_have_text("272 %")
     before = await transforms(browser_page)
     assert len(set(before)) == 1
     assert "scale(2.7" in before[0]
@@ -94,7 +95,7 @@ async def test_it_fits_any_screen(browser_page: Page, results: Results, width: i
 
 @pytest.mark.parametrize(("query", "status"), [("a=nothing", 404), ("a=first&b=nothing", 404), ("", 404)])
 async def test_runs_that_are_not_there(results: Results, query: str, status: int) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(f"{results.address}/compare?{query}")).status_code == status
         missing = await client.get(f"{results.address}/compare/difference?a={'0' * 64}&b=../../etc/passwd")
     assert missing.status_code == 404

@@ -6,6 +6,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from imagerag.ui.guard import csrf_token
 from tests.browser import violations
+from tests.gated_generator import GatedGenerator
 from tests.ui.results.conftest import LISTED, Results
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -38,7 +39,7 @@ async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, resu
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
     await browser_page.reload()
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
-    assert await browser_page.get_by_label("Outcome").input_value() == "refused"
+    await expect(browser_page.get_by_label("Outcome")).to_have_value("refused")
     await browser_page.get_by_label("$ at least").fill("-5")
     await expect(browser_page.get_by_role("alert")).to_have_text("$ at least: at least 0, not '-5'")
     await expect(browser_page.locator(".card h3")).to_have_text("listed number 003")
@@ -49,7 +50,7 @@ async def test_filters_act_at_once_and_survive_a_reload(browser_page: Page, resu
 async def test_two_picked_runs_are_compared(browser_page: Page, results: Results) -> None:
     await browser_page.goto(f"{results.address}/runs?text=crescent")
     await browser_page.locator("[data-run=first] .pick input").check()
-    assert await browser_page.get_by_role("button", name="Compare").is_disabled()
+    await expect(browser_page.get_by_role("button", name="Compare")).to_be_disabled()
     await browser_page.locator("[data-run=second] .pick input").check()
     await browser_page.get_by_role("button", name="Compare").click()
     await expect(browser_page.locator("#viewer")).to_be_visible()
@@ -98,7 +99,7 @@ async def test_hostile_prompts_are_text(browser_page: Page, results: Results) ->
     [("since=yesterday", "From: "), ("min_cost=-1", "$ at least: "), ("max_cost=much", "$ at most: ")],
 )
 async def test_a_filter_that_cannot_be_is_said_and_the_others_hold(results: Results, query: str, said: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"{results.address}/runs?text=number+003&{query}")
     assert answer.status_code == 200
     assert answer.text.split('role="alert">')[1].startswith(said)
@@ -107,8 +108,10 @@ async def test_a_filter_that_cannot_be_is_said_and_the_others_hold(results: Resu
 
 async def test_a_run_that_is_being_made_is_not_removed(results: Results) -> None:
     state = results.state
-    task = state.tasks.start("under-way", state.rag.stream("a green circle", run_id="under-way"))
-    async with httpx.AsyncClient(headers={"x-csrf-token": csrf_token(state)}) as client:
+    rag = state.rag.with_options(generator="gated")
+    rag.dependencies.use("generator", "gated", GatedGenerator())
+    task = state.tasks.start("under-way", rag.stream("a green circle", run_id="under-way"))
+    async with httpx.AsyncClient(timeout=60, headers={"x-csrf-token": csrf_token(state)}) as client:
         answer = await client.post(f"{results.address}/runs/remove", json={"runs": ["under-way"], "dry_run": False})
     task.stop()
     assert answer.status_code == 400

@@ -1,15 +1,26 @@
 """A filter as it was written and as it is meant, in every form in which a caller, a file or a record may have it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from enum import Enum
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, model_validator
 
 from imagerag.agent.errors import FilterError
 from imagerag.agent.types.base import FrozenModel
-from imagerag.agent.types.filters.conditions import AllOf, AnyOf, Comparison, Condition, Has, all_of, negation
+from imagerag.agent.types.filters.conditions import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Condition,
+    Has,
+    all_of,
+    any_of,
+    negation,
+)
 from imagerag.agent.types.filters.parser import parse
+from imagerag.agent.visible_text import is_blank
 
 
 class FilterExpression(FrozenModel):
@@ -59,7 +70,7 @@ class FilterExpression(FrozenModel):
 
 
 def _empty_is_none(value: Any) -> Any:
-    blank = isinstance(value, str) and not value.strip()
+    blank = isinstance(value, str) and is_blank(value)
     return None if blank or (isinstance(value, Mapping | list | tuple) and not value) else value
 
 
@@ -114,15 +125,20 @@ def _means(text: str, condition: Condition) -> bool:
 
 def _pair(key: object, value: object) -> Condition:
     """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
-    if value is None:
-        return negation(Has(has=str(key)))
-    values = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    if not values or any(isinstance(one, Mapping | list | tuple) for one in values):
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    values = list(value) if is_list else [value]
+    if not values or any(isinstance(one, Iterable) and not isinstance(one, str) for one in values):
         raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
-    return Comparison(
-        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(values, set | frozenset) else texts)
-    )
+    texts = [_text(one) for one in values if one is not None]
+    texts = sorted(texts) if isinstance(value, Set) else texts
+    absent = [negation(Has(has=str(key)))] if len(texts) < len(values) else []
+    return any_of([*([Comparison(key=str(key), op="=", values=tuple(texts))] if texts else []), *absent])
+
+
+def _text(value: object) -> str:
+    """A value of a mapping as it is typed."""
+    value = value.value if isinstance(value, Enum) else value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fields(parts: Sequence[Condition]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from imagerag.agent.ports import Filter
 from imagerag.agent.qa.types import short
-from imagerag.agent.types.filters import Comparison, FilterExpression, Has, leaves
+from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, FilterExpression, Has, Not, leaves
 from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
 from imagerag.agent.types.filters.literals import Kind, kinds_of
 from imagerag.store.library.filters.filter_expressions import matching
@@ -21,8 +21,8 @@ from imagerag.store.library.schema import metadata_of
 _SHOWN, _MOST = 4, 1_000
 """Values that a message names, and distinct ones that are looked at for it."""
 
-_LEAVES: Final = 20
-"""Comparisons of a filter that are looked at by themselves."""
+_REASONS: Final = 20
+"""Conditions of a filter that a message names."""
 
 
 def check_filter(table: Any, filter: Filter) -> None:
@@ -43,9 +43,8 @@ def explain_filter(table: Any, filter: Filter) -> str:
     condition = filter.condition
     if condition is None or _any(table, filter) or not table.count_rows():
         return ""
-    held_values, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
-    message = "; ".join(_nothing(leaf, held_values) for leaf in parts if not _any_of(table, leaf))
-    return message or f"no image fits all of {short(str(condition), 200)}, though each part by itself fits some"
+    reasons = list(dict.fromkeys(_reasons(table, HeldValues(table), condition)))
+    return "; ".join(reasons[:_REASONS])
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,8 @@ class HeldValues(Collection[str]):
             values = [value for (of, value), _ in counted.most_common() if of is kind]
             if kind in (Kind.NUMBER, Kind.TIME):
                 lines.append(_range(min(values), max(values)))
-            elif kind is not Kind.TEXT or len({of for of, _ in counted}) == 1:
-                lines.append(_listed(_nearest(text, values)))
+            elif words := [one for one in values if kind is not Kind.TEXT or kinds_of(one).keys() == {Kind.TEXT}]:
+                lines.append(_listed(_nearest(text, words)))
         return "; ".join(lines)
 
     def _read(self, column: str) -> list[Any]:
@@ -127,8 +126,28 @@ def _any(table: Any, filter: Filter) -> bool:
     return bool(matching(table, filter).select(["id"]).limit(1).to_arrow().num_rows)
 
 
-def _any_of(table: Any, leaf: Comparison | Has) -> bool:
-    return _any(table, Filter(where=FilterExpression(text=str(leaf), parsed=leaf)))
+def _reasons(table: Any, held_values: HeldValues, condition: Condition) -> Iterator[str]:
+    """Messages for the smallest parts of a condition that no image fits, because of which none fits the whole."""
+    match condition:
+        case AllOf(all_of=parts):
+            alone = [part for part in parts if not _any_of(table, part)]
+            if not alone:
+                yield f"no image fits all of {short(str(condition), 200)}, though each part by itself fits some"
+            for part in alone:
+                yield from _reasons(table, held_values, part)
+        case AnyOf(any_of=parts):
+            for part in parts:
+                yield from _reasons(table, held_values, part)
+        case Not():
+            keys = dict.fromkeys(leaf.has if isinstance(leaf, Has) else leaf.key for leaf in leaves(condition))
+            values = [f"{key} is {held}" for key in keys if (held := held_values.words(key))]
+            yield "; ".join((f"no image fits {short(str(condition), 80)}", *values[:_SHOWN]))
+        case Comparison() | Has():
+            yield _nothing(condition, held_values)
+
+
+def _any_of(table: Any, condition: Condition) -> bool:
+    return _any(table, Filter(where=FilterExpression(text=str(condition), parsed=condition)))
 
 
 def _nothing(leaf: Comparison | Has, held_values: HeldValues) -> str:

@@ -90,7 +90,7 @@ async def encode_captions(
         count += await _write(library, embedder, encoded)
 
     while texts := await _missing(library, failed):
-        async with WriteBuffer(write, _size_of) as buffer:
+        async with WriteBuffer(write, _size_of, library.tidy) as buffer:
             for at in range(0, len(texts), AT_ONCE):
                 part = dict(list(texts.items())[at : at + AT_ONCE])
                 await buffer.add(await _encoded(embedder, part, failed))

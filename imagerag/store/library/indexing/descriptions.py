@@ -99,7 +99,7 @@ async def describe_images(
     async def write(rows: Mapping[str, ImageRecord]) -> None:
         await library.update_descriptions(list(rows.values()))
 
-    async with WriteBuffer(write, lambda row: ROW_BYTES) as buffer:
+    async with WriteBuffer(write, lambda row: ROW_BYTES, library.tidy) as buffer:
         while now.waiting and not now.stopped:
             batch, now.waiting = now.waiting[: now.at_once], now.waiting[now.at_once :]
             rows = {row.id: row for row in await library.rows(batch)}

@@ -76,7 +76,7 @@ class ReadFile:
 
     def describe(self, row: ImageRecord) -> ImageRecord:
         """The row with metadata from manifests and sidecars, completed by the file's own."""
-        row = self.raw.filling(self.said.applied_to(row))
+        row = self.raw.filling(self.said.applied_to(replace(row, taken=row.taken or self.embedded.taken)))
         row = replace(self.embedded.filling(row), described=with_sidecars(row.described, self.described))
         return with_origins(row, self.embedded)
 
@@ -112,6 +112,7 @@ def read_file(
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
         beside, exported = scan.sidecar_metadata_of(path), scan.exported(path)
         embeds = exported is None and (decoded is not None or digest in known_files.of_earlier)
+        embedded = read_embedded(data) if embeds else ImageMetadata()
         return ReadFile(
             path=path,
             entry=entry,
@@ -121,8 +122,8 @@ def read_file(
             said=beside.description,
             raw=scan.raw_of(path),
             described="" if beside.problems else scan.described(path),  # unusable metadata is reported every time
-            problems=beside.problems,
-            embedded=read_embedded(data) if embeds else ImageMetadata(),
+            problems=(*beside.problems, *(f"of its own metadata, {one}" for one in embedded.left_out)),
+            embedded=embedded,
             decoded=decoded,
             exported=exported,
         )

@@ -30,7 +30,7 @@ async def read_words(
         progress: called after every batch with images done and images in all.
     """
     unread = await _unread(library, ids)
-    async with WriteBuffer(library.update_ocr, lambda reading: len(reading[0])) as buffer:
+    async with WriteBuffer(library.update_ocr, lambda reading: len(reading[0]), library.tidy) as buffer:
         for at in range(0, len(unread), AT_ONCE):
             part = unread[at : at + AT_ONCE]
             readings = await _read_some(library, part, reader, report)

@@ -14,7 +14,8 @@ from imagerag.store.library.indexing.scan import Scan, entry_of, is_below
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import read_linked
-from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.locations import shown_path, split_member, title_of_file
+from imagerag.store.library.metadata.text_origins import with_title_of_file
 from imagerag.store.library.schema import FileEntry, ImageRecord
 
 SHARE: Final = 0.5
@@ -189,11 +190,16 @@ def _is_there(digest: str, entry: FileEntry) -> bool:
 
 
 def follow(row: ImageRecord, dropped: Iterable[FileEntry], remaining: Sequence[FileEntry]) -> Iterator[ImageRecord]:
-    """The row with another file as its source, if its source was one of its files and is missing."""
-    if remaining and row.source in {shown_path(entry.path) for entry in dropped} - {
-        shown_path(one.path) for one in remaining
-    }:
-        yield replace(row, source=shown_path(remaining[0].path))
+    """The row with the source and the title of another file, where they were those of a file that is missing."""
+    if not remaining:
+        return
+    gone, followed = list(dropped), row
+    if row.source in {shown_path(one.path) for one in gone} - {shown_path(one.path) for one in remaining}:
+        followed = replace(row, source=shown_path(remaining[0].path))
+    if row.title in {title_of_file(one.path) for one in gone} - {title_of_file(one.path) for one in remaining}:
+        followed = with_title_of_file(followed, title_of_file(remaining[0].path))
+    if followed is not row:
+        yield followed
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:

@@ -1,12 +1,13 @@
 """Manual changes to the metadata of a library's images."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Scalar
+from imagerag.formatting.messages import near
 from imagerag.store.library.description_columns import cleared_description
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection
@@ -40,6 +41,13 @@ class ImageChangeOptions(TypedDict, total=False):
     remove_tags: Sequence[str]
     set: Mapping[str, Scalar]
     unset: Sequence[str]
+
+
+_NAMED: Final = 12
+"""Fields and tags that a message names."""
+
+_EMPTIED: Final = tuple(name for name in (*TEXTS, *VALUES, "tags", "ocr", "description") if name != "described")
+"""Fields that `unset` empties."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +115,35 @@ def _check_lengths(changes: ImageChanges) -> None:
         check_length(key, value, MAX_CAPTION if fields_of({key: value}).get(key) in TEXTS else MAX_VALUE)
     if (most := max(len(changes.add_tags), len(changes.set))) > MAX_KEYS:
         raise UsageError(f"{most:,} tags or fields at once are too many: an image has at most {MAX_KEYS} of each")
+
+
+class TakenAway:
+    """Fields, metadata keys and tags that changes take away, and those that images have."""
+
+    def __init__(self, changes: ImageChanges) -> None:
+        self._changes = changes
+        self._keys, self._tags = set[str](), set[str]()
+
+    def see(self, rows: Iterable[ImageRecord]) -> None:
+        """Note what some images have."""
+        if not self._changes.unset and not self._changes.remove_tags:
+            return
+        for row in rows:
+            self._keys |= row.metadata.keys() | {name for name in _EMPTIED if getattr(row, name) not in (None, "", ())}
+            self._tags |= {*row.tags}
+
+    def nowhere(self) -> str:
+        """What is to be taken away, and no image has it; empty where each is somewhere."""
+        keys = [_nobody_has("field", key, self._keys) for key in self._changes.unset if key not in self._keys]
+        tags = [_nobody_has("tag", tag, self._tags) for tag in self._changes.remove_tags if tag not in self._tags]
+        return "; ".join(keys + tags)
+
+
+def _nobody_has(what: str, name: str, names: Collection[str]) -> str:
+    guess, listed = near(name, names), sorted(names)
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    there = f"did you mean {guess!r}?" if guess else f"{what}s there: {', '.join(listed[:_NAMED])}{more}"
+    return f"no image here has a {what} {name[:60]!r}; {there if names else f'none has a {what}'}"
 
 
 def check_length(name: str, value: Scalar, most: int) -> None:
@@ -177,7 +214,7 @@ async def change_images(
         dry_run: write nothing.
 
     Returns:
-        The images that are different, with the changes.
+        The images that are different, with the changes, and what of the changes concerns no image.
 
     Raises:
         UsageError: no change is named.
@@ -187,9 +224,10 @@ async def change_images(
             "say what changes: `title=TEXT`, `caption=TEXT`, `tags=TAG`, `licence=TEXT`, "
             "`metadata=KEY=VALUE`, `unset=KEY`"
         )
-    different, listed = list[str](), list[ImageRecord]()
+    different, listed, taken_away = list[str](), list[ImageRecord](), TakenAway(changes)
     for at in range(0, len(ids), AT_ONCE):
         before = await library.rows(ids[at : at + AT_ONCE])
+        taken_away.see(before)
         rows = changed(before, changes)
         fields = _different_fields(before, rows)
         del before
@@ -197,4 +235,7 @@ async def change_images(
             await library.update(rows, fields)
         different += [row.id for row in rows]
         listed += rows[: LISTED - len(listed)]
-    return ImageSelection(different, listed)
+    reason = taken_away.nowhere() if ids else ""
+    if ids and not different and not reason:
+        reason = "they are so already" if len(ids) > 1 else "it is so already"
+    return ImageSelection(different, listed, reason)

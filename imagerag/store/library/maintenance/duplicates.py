@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import vectors_of_ids
@@ -108,7 +109,7 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
 def _no_threshold(library: Library) -> str:
     """The error for a missing threshold, with what to type."""
     if library.metadata.image_threshold is None:
-        why = f"it was not measured yet: imagerag library calibrate {library.name}"
+        why = f"it was not measured yet: {python_call('libraries.calibrate', library.name)}"
     else:
         why = "it has too few images to measure one, or its encoder cannot tell them apart"
     return f"library {library.name!r} has no threshold between images: {why}. Or give one: `threshold=0.97`"

@@ -34,10 +34,12 @@ class ImageSelection:
     Attributes:
         ids: the ids of all of them, sorted.
         rows: what the library knows of the first `LISTED` of them.
+        reason: why there are none, or which changes concern none of them.
     """
 
     ids: Sequence[str] = ()
     rows: Sequence[ImageRecord] = ()
+    reason: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)

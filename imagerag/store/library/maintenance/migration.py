@@ -8,8 +8,7 @@ Snapshots are versions of the table: they keep the vectors and the encoder that 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
+
+RECORDS: Final = 128
+"""Images whose files are looked up at a time."""
 
 NAMED: Final = 3
 """Images without a vector that a message names."""
@@ -210,11 +212,14 @@ class _Migrating:
             LibraryError: there are images for which it gives no usable vector.
         """
         missing = await self.table.read(self._missing)
-        async with WriteBuffer(self._write, size_of) as buffer:
-            for at in range(0, len(missing), BATCH):
-                await buffer.add(await self._encode_some(missing[at : at + BATCH]))
-                if progress:
-                    progress(min(at + BATCH, len(missing)), len(missing))
+        async with WriteBuffer(self._write, size_of, self.library.tidy) as buffer:
+            for start in range(0, len(missing), RECORDS):
+                part = missing[start : start + RECORDS]
+                records = await self._records(part)
+                for at in range(0, len(part), BATCH):
+                    await buffer.add(await self._encode_some(part[at : at + BATCH], records))
+                    if progress:
+                        progress(start + min(at + BATCH, len(part)), len(missing))
         if self.failed:
             some = "; ".join(f"{one[:12]}: {why}" for one, why in list(self.failed.items())[:NAMED])
             count = len(self.failed)
@@ -228,19 +233,25 @@ class _Migrating:
         if OTHER_REGIONS in self.table.lance.schema.names:
             where = f"{where} OR ({OTHER_REGIONS} IS NULL AND {BOXES} IS NOT NULL)"
         query = self.table.lance.search().where(where).select(["id"])
-        return sorted(set(query.to_arrow()["id"].to_pylist()) - self.failed.keys())
+        return [one for one in query.to_arrow()["id"].to_pylist() if one not in self.failed]
 
-    async def _encode_some(self, ids: Sequence[str]) -> "dict[str, ImageVectors]":
-        """The vectors of some images and of their regions, by id."""
+    async def _records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return await self.table.read(lambda: self.table.image_records(ids, "thumbnail"))
+
+    async def _encode_some(
+        self, ids: Sequence[str], records: Mapping[str, Mapping[str, Any]]
+    ) -> "dict[str, ImageVectors]":
+        """The vectors of some images and of their regions, by id.
+
+        Args:
+            records: those of `_records`; an image that has none was removed meanwhile.
+        """
         import numpy as np
 
-        data: dict[str, bytes] = {}
-        for one, image in (await self.library.read_images(ids)).items():
-            with suppress(BlobError):  # it was removed meanwhile
-                if isinstance(image, BlobError):
-                    image = await self.library.thumbnail(one)
-                    self.from_thumbnails += 1
-                data[one] = image
+        there = [one for one in ids if one in records]
+        images = await self.table.read(lambda: {one: self._image(one, records[one]) for one in there})
+        data = {one: records[one]["thumbnail"] if image is None else image for one, image in images.items()}
+        self.from_thumbnails += sum(image is None for image in images.values())
         regions = await self._encoded_regions(data)
         results = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
         vectors = dict[str, "ImageVectors"]()
@@ -251,6 +262,12 @@ class _Migrating:
                 vectors[one] = np.asarray(vector, dtype=np.float32), regions.get(one)
         self.encoded += len(vectors)
         return vectors
+
+    def _image(self, sha256: str, record: Mapping[str, Any]) -> bytes | None:
+        try:
+            return self.table.bytes_of(sha256, record)
+        except BlobError:
+            return None
 
     async def _encoded_regions(self, data: Mapping[str, bytes]) -> "dict[str, Vectors]":
         """The vectors of the regions that are known of these images; one that fails counts as a failed image."""

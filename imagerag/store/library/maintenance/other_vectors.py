@@ -29,18 +29,20 @@ def write_vectors(table: LibraryTable, vectors: "Mapping[str, ImageVectors]") ->
     Raises:
         LibraryError: the columns were dropped meanwhile.
     """
+    import numpy as np
     import pyarrow as pa
 
     lance = table.lance
     if OTHER_VECTOR not in lance.schema.names:
         raise LibraryError(f"the migration of library {table.name!r} was cancelled meanwhile")
-    names = ["id", OTHER_VECTOR, *present(lance, [OTHER_REGIONS])]
-    records = [
-        {"id": one, OTHER_VECTOR: vector, OTHER_REGIONS: None if regions is None else [*regions]}
-        for one, (vector, regions) in vectors.items()
-    ]
-    fields = pa.schema([lance.schema.field(name) for name in names])
-    merge_rows(lance, pa.Table.from_pylist(records, schema=fields))
+    schema = pa.schema([lance.schema.field(name) for name in ("id", OTHER_VECTOR, *present(lance, [OTHER_REGIONS]))])
+    flat = pa.array(np.concatenate([vector for vector, _ in vectors.values()]))
+    columns = {
+        "id": [*vectors],
+        OTHER_VECTOR: pa.FixedSizeListArray.from_arrays(flat, schema.field(OTHER_VECTOR).type.list_size),
+        OTHER_REGIONS: [None if regions is None else [*regions] for _, regions in vectors.values()],
+    }
+    merge_rows(lance, pa.table({name: columns[name] for name in schema.names}, schema=schema))
 
 
 def exchange_vectors(table: LibraryTable) -> None:

@@ -4,7 +4,15 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["CaptureTime", "capture_time"]
+__all__ = ["TAKEN_OFFSET", "UTC_OFFSET", "CaptureTime", "capture_time", "offset_between"]
+
+TAKEN_OFFSET: Final = "taken_offset"
+"""The metadata value that holds how far the camera's clock was ahead of UTC."""
+
+UTC_OFFSET: Final = "+00:00"
+
+_ZONES: Final = range(-12 * 60, 14 * 60 + 1, 15)
+"""Minutes by which clocks are ahead of UTC somewhere."""
 
 _DATE: Final = re.compile(
     r"""\s* (\d{4}) (?: [:/.-]? (\d{2}) (?: [:/.-]? (\d{2}) )? )?
@@ -39,11 +47,19 @@ def capture_time(text: str | None, offset: str | None = None) -> CaptureTime | N
     return (time, _offset(zone or offset or "")) if time.year >= 1800 else None
 
 
+def offset_between(clock: datetime, utc: datetime) -> str | None:
+    """The offset of a camera's clock that showed one time when it was the other in UTC; None where no clock does."""
+    minutes, rest = divmod(round((clock - utc).total_seconds()), 60)
+    if rest or minutes not in _ZONES:
+        return None
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
 def _offset(text: str) -> str:
     match = _OFFSET.fullmatch(text[:16])
     if match is None:
         return ""
     zulu, sign, hours, minutes = match.groups()
     if zulu:
-        return "+00:00"
+        return UTC_OFFSET
     return f"{sign}{hours}:{minutes}" if int(hours) <= 15 and int(minutes) < 60 else ""

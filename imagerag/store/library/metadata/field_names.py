@@ -16,13 +16,13 @@ TAKEN: Final = "taken"
 PATH: Final = "path"
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "path": ("file_name", "filename", "file", "filepath", "file_path", "image_path", "image_file", "image_name",
-             "imagepath", "image", "img", "img_path", "picture", "photo", "sourcefile"),
+    "path": ("sourcefile", "file_name", "filename", "file", "filepath", "file_path", "image_path", "image_file",
+             "image_name", "imagepath", "image", "img", "img_path", "picture", "photo"),
     "caption": ("text", "description", "captions", "image_description", "imagedescription", "caption_abstract",
                 "alt_text", "alt", "prompt", "label"),
-    "title": ("object_name", "objectname"),
-    "tags": ("keywords",),
-    "licence": ("license", "license_name", "rights"),
+    "title": ("object_name", "objectname", "headline"),
+    "tags": ("keywords", "subject"),
+    "licence": ("license", "license_name", "usageterms", "rights", "copyright", "copyrightnotice"),
     "author": ("artist", "creator", "photographer", "byline", "by_line"),
     "camera": ("camera_model",),
     "lens": ("lens_model", "lensmodel"),
@@ -35,6 +35,12 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _NAMES: Final = {field: frozenset((field, *ALIASES[field])) for field in (TAKEN, *POSITION)}
 
+_LISTS: Final = frozenset(("subject", *ALIASES["author"]))
+"""Names whose values may be lists of texts; `subject` is nothing else: in a text it is what an image is about."""
+
+_PREFIX: Final = re.compile(r"[A-Za-z][\w-]*:(?=\w)")
+"""What ExifTool and JSON-LD write before a name: `XMP:Title`, `XMP-dc:Title`, `dc:title`."""
+
 _CAPTION: Final = re.compile(r"(?:^|_)captions?(?:_\d+|_[a-z]{2})?$")
 
 
@@ -46,15 +52,20 @@ def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
 @lru_cache(maxsize=512)
 def _fields_of(names: tuple[str, ...]) -> Mapping[str, str]:
     """`fields_of`: the rows of a table, and the sidecars of a program, have the same names over and over."""
-    plain = {name: plain_name(name) for name in names}
+    plain = {name: _plain(name) for name in names}
     fields: dict[str, str] = {}
     for field in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata"):
         for alias in (field, *ALIASES.get(field, ())):
             hits = [name for name in names if plain[name] == alias and name not in fields]
             if hits:
-                fields[hits[0]] = field
+                fields[min(hits, key=lambda name: ":" in name)] = field
                 break
     return fields
+
+
+def _plain(name: str) -> str:
+    """A name as the aliases are written, without the prefix of its group."""
+    return plain_name(_PREFIX.sub("", name, count=1) if _PREFIX.match(name) else name)
 
 
 def written_fields(record: Mapping[str, Any]) -> dict[str, str]:
@@ -62,16 +73,22 @@ def written_fields(record: Mapping[str, Any]) -> dict[str, str]:
     return fields_of({key: value for key, value in record.items() if _tells(key, value)})
 
 
+def hemisphere_of(record: Mapping[str, Any], axis: str) -> str:
+    """The hemisphere that a record names beside a coordinate, as EXIF does: `GPSLatitudeRef`; empty where none."""
+    names = (name for name in record if _plain(name).replace("_", "") == f"gps{axis}ref")
+    return next((one for name in names if isinstance(one := record[name], str)), "")
+
+
 def typed_field(name: str) -> str | None:
     """The field, other than text, that a name stands for: `taken`, `latitude`, `longitude`; None for others."""
-    return next((field for field, names in _NAMES.items() if plain_name(name) in names), None)
+    return next((field for field, names in _NAMES.items() if _plain(name) in names), None)
 
 
 def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
     """The column most similar to a caption where none has that name: `blip_caption`, `caption_0`."""
     if "caption" in fields_of(record).values():
         return {}
-    likely = [name for name, one in record.items() if isinstance(one, str) and _CAPTION.search(plain_name(name))]
+    likely = [name for name, one in record.items() if isinstance(one, str) and _CAPTION.search(_plain(name))]
     return {min(likely): "caption"} if likely else {}
 
 
@@ -83,7 +100,11 @@ def with_caption(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _tells(key: str, value: Any) -> bool:
     """Whether a value is valid for an imagerag field: aliases need text, and a number is no caption."""
-    plain = plain_name(key)
+    plain = _plain(key)
+    if plain in _LISTS and isinstance(value, list):
+        return bool(value) and all(isinstance(one, str) for one in value)
+    if plain == "subject":
+        return False
     if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
         return True
     if plain in _NAMES[TAKEN]:

@@ -6,11 +6,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET
 from imagerag.store.library.metadata.metadata_values import POSITION
 
 _DOWNLOADING: Final = ("key", "status", "error_message", "width", "height", "original_width", "original_height", "exif",
                        "md5", "sha256")  # fmt: skip
 _GALLERY_WORK: Final = ("filename", "extension", "hash", "md5", "width", "height")
+_TAKEOUT_WORK: Final = ("title", "photoTakenTime", "creationTime", "geoData", "geoDataExif", "googlePhotosOrigin",
+                        "appSource")  # fmt: skip
 _TAGS: Final = re.compile(r"^tags?_(?!count)\w+$")
 
 
@@ -27,13 +30,22 @@ def our_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a record of Google Takeout. Its title is the file name, its time is in UTC, and 0, 0 is no position."""
-    fields = {key: value for key, value in record.items() if key != "title"}
-    time, place = record.get("photoTakenTime"), record.get("geoData")
+    fields = {key: value for key, value in record.items() if key not in _TAKEOUT_WORK}
+    time = record.get("photoTakenTime")
     with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
-        fields["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
-    if isinstance(place, dict) and (place.get("latitude") or place.get("longitude")):
+        if time:
+            taken = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z"
+            fields |= {"taken": taken, TAKEN_OFFSET: UTC_OFFSET}
+    places = [place for name in ("geoData", "geoDataExif") if isinstance(place := record.get(name), dict)]
+    if place := next((one for one in places if one.get("latitude") or one.get("longitude")), None):
         fields |= {axis: place.get(axis) for axis in POSITION}
+    if people := [name for one in _objects(record.get("people")) if isinstance(name := one.get("name"), str) and name]:
+        fields["people"] = "; ".join(people)
     return fields
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _of_img2dataset(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,15 @@ Small values that match no imagerag field become metadata; pixels and polygons i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from imagerag.agent.types import DescriptionDetails, Scalar
 from imagerag.store.library.description_columns import exported_description
-from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, written_fields
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET, offset_between
+from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, hemisphere_of, written_fields
+from imagerag.store.library.metadata.licence_names import licence_name
 from imagerag.store.library.metadata.metadata_values import (
     MAX_CAPTION,
     POSITION,
@@ -21,6 +23,7 @@ from imagerag.store.library.metadata.metadata_values import (
     tags_of,
     text_of,
     time_of,
+    too_long,
 )
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.text_files import clean
@@ -37,6 +40,7 @@ class ImageMetadata:
         ocr, ocr_confidence: the words that OCR read in an exported image; both or none.
         description, described_by, description_confidence, description_details: a model's description of an exported
             image; a person's is the caption.
+        left_out: notes on what was too long or too much to be kept; merging drops them.
     """
 
     title: str | None = None
@@ -59,23 +63,33 @@ class ImageMetadata:
     described_by: str | None = None
     description_confidence: float | None = None
     description_details: DescriptionDetails | None = None
+    left_out: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        """Fields that are there."""
+        return {name: value for name, value in vars(self).items() if value is not None and name != "left_out"}
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
-        """The row with all of these values."""
-        values = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(row, **values)
+        """The row with all of these values; other values of its metadata stay. Of one moment in UTC and by the camera's
+        clock the clock's time stays."""
+        values = self._values
+        metadata = {**row.metadata, **(self.metadata or {})}
+        if self.taken and row.taken and (self.metadata or {}).get(TAKEN_OFFSET) == UTC_OFFSET:
+            offset = offset_between(row.taken, self.taken)
+            if offset is not None:
+                values["taken"], metadata[TAKEN_OFFSET] = row.taken, offset
+        return replace(row, **{**values, "metadata": metadata})
 
     def filling(self, row: ImageRecord) -> ImageRecord:
         """The row with its empty fields filled: existing values stay."""
-        values = {name: value for name, value in vars(self).items() if value is not None}
-        lacking = {name: value for name, value in values.items() if getattr(row, name) in (None, "", ())}
+        lacking = {name: value for name, value in self._values.items() if getattr(row, name) in (None, "", ())}
         return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
 
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """These values, with absent ones taken from the other."""
-        values = {name: value for name, value in vars(self).items() if value is not None}
         metadata = {**(other.metadata or {}), **(self.metadata or {})}
-        return replace(other, **{**values, "metadata": metadata or None})
+        return replace(other, **{**self._values, "metadata": metadata or None, "left_out": ()})
 
 
 def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
@@ -88,27 +102,29 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     fields = written_fields(values)
     if not POSITION.keys() <= set(fields.values()):  # half of a position becomes metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
-    own_fields: dict[str, Any] = {}
+    own_fields, left_out = dict[str, Any](), list[str]()
     rest = {key: value for key, value in values.items() if key not in fields}
     tags, metadata = None, {}
-    for key, field in fields.items():
+    for key, name in fields.items():
         value = values[key]
-        if field == "tags":
-            tags = tags_of(value)
-        elif field == TAKEN:
-            own_fields[field] = time_of(value)
-        elif field in POSITION:
-            own_fields[field] = degrees_of(value, field)
-        elif field == "metadata":
+        if name == "tags":
+            tags = tags_of(value, left_out)
+        elif name == TAKEN:
+            own_fields[name] = time_of(value)
+        elif name in POSITION:
+            own_fields[name] = degrees_of(value, name, hemisphere_of(rest, name))
+        elif name == "metadata":
             metadata = object_of(value)
-        elif field != PATH:
+        elif name != PATH:
             text = clean(text_of(value))
             if len(text) <= MAX_CAPTION:
-                own_fields[field] = text
-    extra = metadata_of({**rest, **metadata})
-    if "title" not in own_fields and isinstance(name := extra.get("name"), str):
-        own_fields["title"] = name
-    return ImageMetadata(tags=tags, metadata=extra or None, **own_fields)
+                own_fields[name] = licence_name(text) if name == "licence" else text
+            else:
+                left_out.append(too_long(key, text, MAX_CAPTION))
+    extra = metadata_of({**rest, **metadata}, left_out)
+    if "title" not in own_fields and isinstance(title := extra.get("name"), str):
+        own_fields["title"] = title
+    return ImageMetadata(tags=tags, metadata=extra or None, **own_fields, left_out=tuple(left_out))
 
 
 def _of_a_run(run: Mapping[str, Any]) -> ImageMetadata:

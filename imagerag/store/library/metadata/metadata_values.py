@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,16 @@ MAX_VALUE: Final = 2_000
 MAX_KEYS: Final = 100
 """Characters of a caption, characters of a metadata value, and values that are kept of one image."""
 
+_DEGREES: Final = re.compile(
+    r"""\s* ([-+]?\d{1,3}(?:\.\d+)?) \s*
+        (?: (?:°|deg) \s* (?: (\d{1,2}(?:\.\d+)?) \s* ['′’] \s* (?: (\d{1,2}(?:\.\d+)?) \s* (?:["″”]|'') \s* )? )? )?
+        ([NSEWnsew])? \s*""",
+    re.VERBOSE,
+)
+"""Degrees as ExifTool and maps write them: `52 deg 31' 12.00" N`, `52°31'12"N`, `13.4 E`."""
+
+_NEGATIVE: Final = {"latitude": "S", "longitude": "W"}
+
 DETECTIONS: Final = frozenset(
     ("shapes", "imagedata", "annotations", "detections", "predictions", "objects", "boxes", "bbox", "bboxes",
      "box", "segmentation", "polygon", "points", "keypoints", "regions", "categories", "classid")
@@ -31,18 +41,46 @@ def time_of(value: Any) -> datetime | None:
     return capture[0] if capture else None
 
 
-def degrees_of(value: Any, axis: str) -> float | None:
-    """Parse a latitude or longitude; None if invalid."""
+def degrees_of(value: Any, axis: str, hemisphere: str = "") -> float | None:
+    """Parse a latitude or longitude, in degrees or in degrees, minutes and seconds; None if invalid.
+
+    Args:
+        hemisphere: where EXIF has it apart from the number, `S` or `South`.
+    """
     try:
         degrees = float(value) if isinstance(value, int | float | str) else float("nan")
     except (ValueError, OverflowError):
-        return None
+        degrees = _degrees(value, axis)
+    if hemisphere.strip().upper().startswith(_NEGATIVE[axis]):
+        degrees = -abs(degrees)
     return degrees if abs(degrees) <= POSITION[axis] else None
 
 
-def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Select the values that become metadata: short ones, without results of detectors."""
+def _degrees(text: str, axis: str) -> float:
+    """Not a number where they are no degrees on this axis."""
+    match = _DEGREES.fullmatch(text[:64])
+    side = (match[4] or "").upper() if match else ""
+    if not match or side not in ("", _NEGATIVE[axis], {"S": "N", "W": "E"}[_NEGATIVE[axis]]):
+        return float("nan")
+    parts = [float(part or 0) for part in match.groups()[1:3]]
+    size = round(abs(float(match[1])) + parts[0] / 60 + parts[1] / 3600, 7)
+    is_negative = side == _NEGATIVE[axis] or match[1].startswith("-")
+    return float("nan") if max(parts) >= 60 else -size if is_negative else size
+
+
+def too_long(name: str, text: str, most: int) -> str:
+    """The note on a text that is left out."""
+    return f"{clean(name)[:60]} was left out: it has {len(text):,} characters, and at most {most:,} are kept"
+
+
+def metadata_of(values: Mapping[str, Any], left_out: list[str] | None = None) -> dict[str, Scalar]:
+    """Select the values that become metadata: short ones, without results of detectors.
+
+    Args:
+        left_out: gets a note on each text that is too long, and on values that are too many.
+    """
     metadata: dict[str, Scalar] = {}
+    left_out, surplus = [] if left_out is None else left_out, 0
     for key, value in values.items():
         if _is_drawn(key, value):
             continue
@@ -50,8 +88,13 @@ def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
             scalar = _scalar(value)
         except (RecursionError, ValueError):  # nested deeper than JSON can write
             continue
-        if len(metadata) < MAX_KEYS and (not isinstance(scalar, str) or len(scalar) <= MAX_VALUE):
+        if isinstance(scalar, str) and len(scalar) > MAX_VALUE:
+            left_out += [too_long(key, scalar, MAX_VALUE)] if isinstance(value, str) else []  # others are a program's
+        elif len(metadata) < MAX_KEYS:
             metadata[clean(str(key))[:MAX_VALUE]] = scalar
+        else:
+            surplus += 1
+    left_out += [f"{surplus:,} values were left out: at most {MAX_KEYS} are kept"] if surplus else []
     return metadata
 
 
@@ -62,14 +105,25 @@ def _is_drawn(key: str, value: Any) -> bool:
     return plain == "imagedata" or (plain in DETECTIONS and isinstance(value, list | dict) and not words)
 
 
-def tags_of(value: Any) -> tuple[str, ...] | None:
+def tags_of(value: Any, left_out: list[str] | None = None) -> tuple[str, ...] | None:
+    """Parse tags: a list, or a text with separators. `left_out` gets a note as in `metadata_of`."""
     if value is None:
         return None
     if isinstance(value, str):
         value = _value(value) if value.lstrip().startswith("[") else re.split(r"[;,|]", value)
     parts = value if isinstance(value, list) else [value]
-    tags = dict.fromkeys(tag for part in parts if (tag := clean(string_of(part))) and len(tag) <= MAX_VALUE)
-    return tuple(tags)[:MAX_KEYS]
+    return kept_tags((clean(string_of(part)) for part in parts), left_out)
+
+
+def kept_tags(texts: Iterable[str], left_out: list[str] | None = None) -> tuple[str, ...]:
+    """The tags that are kept of clean texts: each once, without those that are too long or too many."""
+    tags = [tag for tag in dict.fromkeys(texts) if tag]
+    short = [tag for tag in tags if len(tag) <= MAX_VALUE]
+    if left_out is not None:
+        left_out += [too_long("a tag", tag, MAX_VALUE) for tag in tags if len(tag) > MAX_VALUE]
+        surplus = len(short) - MAX_KEYS
+        left_out += [f"{surplus:,} tags were left out: at most {MAX_KEYS} are kept"] if surplus > 0 else []
+    return tuple(short[:MAX_KEYS])
 
 
 def object_of(value: Any) -> dict[str, Any]:

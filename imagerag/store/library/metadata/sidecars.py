@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.embedded import read_xmp_sidecar
 from imagerag.store.library.metadata.foreign_records import our_record
 from imagerag.store.library.metadata.generation_metadata import without_parameters
@@ -57,11 +58,16 @@ class SidecarMetadata:
 
     Attributes:
         description: all of it.
-        problems: name and reason of each unusable sidecar.
+        problems: name and reason of each unusable sidecar, and of what is left out of others.
     """
 
     description: ImageMetadata = field(default_factory=ImageMetadata)
     problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of_row(cls, description: ImageMetadata) -> "SidecarMetadata":
+        """The metadata in the row of a table that has an image, too."""
+        return cls(description, tuple(f"of its row, {one}" for one in description.left_out))
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,9 @@ def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> S
     description, problems = ImageMetadata(), []
     for name, load in sidecars:
         try:
-            description = description.or_else(load())
+            loaded = load()
+            description = description.or_else(loaded)
+            problems += [f"of its sidecar {clean(name)}, {one}" for one in loaded.left_out]
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             problems.append(f"its sidecar {clean(name)} was left out: {why}")
@@ -215,7 +223,7 @@ def _of_text(text: str) -> ImageMetadata:
 
 def is_labels(text: str) -> bool:
     """Whether a text holds boxes, as detectors write them: in each line four numbers or more, and little else."""
-    lines = [line for line in text.splitlines() if line.strip() and ":" not in line.split()[0]]
+    lines = [line for line in text.splitlines() if not is_blank(line) and ":" not in line.split()[0]]
     return bool(lines) and all(_is_box(line) for line in lines)
 
 

@@ -17,7 +17,7 @@ from imagerag.store.library.schema import OCR_COLUMNS, ImageRecord
 _FIELDS: Final = tuple(
     one.name
     for one in fields(ImageMetadata)
-    if one.name not in ("metadata", "source", *OCR_COLUMNS, *DESCRIPTION_COLUMNS)
+    if one.name not in ("metadata", "source", "left_out", *OCR_COLUMNS, *DESCRIPTION_COLUMNS)
 )
 """Without the words in the image and its description: a changed file has others, and is read and described again."""
 
@@ -39,6 +39,14 @@ def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str =
     marks = {_mark(name, value) for name, value in _field_values(vars(embedded)) if not _is_empty(value)}
     marks |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
     return replace(row, described=" ".join([sidecars_in(row.described), *sorted(marks)])) if marks else row
+
+
+def with_title_of_file(row: ImageRecord, title: str) -> ImageRecord:
+    """The row of a renamed file: a title that was the file's name is the new name, any other one stays."""
+    if not title or not _is_default(row, "title", row.title):
+        return row
+    marks = _marks(row) - {_mark(_DEFAULT_TITLE, row.title)} | {_mark(_DEFAULT_TITLE, title)}
+    return replace(row, title=title, described=" ".join([sidecars_in(row.described), *sorted(marks)]))
 
 
 def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import looks_like_an_image
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.field_names import ALIASES, PATH, written_fields
 from imagerag.store.text_files import plain_name
 
@@ -72,13 +73,13 @@ def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
     fields = {name: one for name, one in record.items() if name != column}
     names = [name for name, field in written_fields(fields).items() if field == PATH]
     candidates = [*(fields.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
-    name = next((one for one in candidates if isinstance(one, str) and one.strip()), None)
+    name = next((one for one in candidates if isinstance(one, str) and not is_blank(one)), None)
     return {"title": PurePosixPath(name.strip().replace("\\", "/")).stem, **fields} if name else fields
 
 
 def _holds(record: Mapping[str, Any], name: str) -> bool:
     text, plain = _text(record[name]), plain_name(name)
-    if not text.strip():
+    if is_blank(text):
         return False
     if plain in BASE64 and text.strip().isdecimal():
         return False  # how many bytes it has

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from imagerag.store.library.metadata.field_names import TEXTS, typed_field
-from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION, tags_of
 from imagerag.store.text_files import clean
 
 _COMMA: Final = re.compile(r"[-+]?\d+,\d{1,20}", re.ASCII)
@@ -38,6 +38,10 @@ class ColumnNotes:
 
 
 def _problem(name: str, value: Any, field: str | None) -> str:
+    if field == "tags":
+        left_out = list[str]()
+        tags_of(value, left_out)
+        return next(iter(left_out), "")
     if not isinstance(value, str):
         return ""
     longest = MAX_CAPTION if field in TEXTS else MAX_VALUE if field is None else len(value)

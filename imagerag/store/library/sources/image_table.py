@@ -174,7 +174,7 @@ class ImageTable:
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
         metadata = self._row_metadata(self._reader.get(member.position))
-        return SidecarMetadata(
+        return SidecarMetadata.of_row(
             read_metadata({name: one for name, one in with_caption(metadata).items() if name != PATH})
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.sources.base64_images import beside_image, image_column
@@ -28,7 +29,7 @@ from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import clean, is_windows_1252, plain_name
 
 _GUESSED: Final = "it is not UTF-8 and was read as Windows-1252: if letters are wrong, save it as UTF-8"
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_URL: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def read_manifest(
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
     """The file of a row, or the row with the reason for having none."""
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or is_blank(name):
         return where, _pathless(record)
     if (file := paths.find(name.strip())) is not None:
         return file

@@ -1,22 +1,30 @@
 """The image files that the paths of a manifest lead to."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.path_policy import PathPolicy
 
+_FILE: Final = re.compile(r"file:(?://(?:localhost)?)?(?=/)", re.IGNORECASE)
+"""The beginning of the address of a file on this machine."""
+
 
 @dataclass(frozen=True)
 class ManifestPaths:
-    """Folders in which the images of a manifest may lie; names are compared with their accents composed."""
+    """Folders in which the images of a manifest may lie. Names are compared with their accents composed; for one that
+    is not there the only one counts that differs in upper and lower case alone."""
 
     folders: Sequence[Path]
     policy: PathPolicy
     _listed: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+    _folded: dict[Path, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     _by_stem: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def find(self, name: str) -> Path | None:
@@ -35,7 +43,8 @@ class ManifestPaths:
             return False
 
     def _paths(self, name: str) -> Iterator[Path]:
-        for one in dict.fromkeys((name, name.replace("\\", "/"))):
+        plain = unquote(_FILE.sub("", name))
+        for one in (plain,) if _FILE.match(name) else dict.fromkeys((name, name.replace("\\", "/"), plain)):
             for folder in self.folders:
                 yield Path(os.path.abspath(folder / Path(one).expanduser()))
 
@@ -44,10 +53,27 @@ class ManifestPaths:
             return path
         at = Path(path.anchor)
         for part in path.parts[1:]:
-            at = at / part if (at / part).exists() else at / self._names(at).get(_composed(part), part)
+            at = at / (part if (at / part).exists() else self._called(part, at))
         if at.is_file():
             return at
         return path.parent / called if (called := self._stems(path.parent).get(_composed(path.name))) else None
+
+    def _called(self, name: str, folder: Path) -> str:
+        """The name in a folder that another form of it stands for; the name itself where there is none."""
+        names = self._names(folder)
+        if found := names.get(_composed(name)):
+            return found
+        alike = self._by_case(folder).get(_composed(name).casefold(), ())
+        return alike[0] if len(alike) == 1 else name
+
+    def _by_case(self, folder: Path) -> Mapping[str, Sequence[str]]:
+        """The names in a folder by their lower case."""
+        if folder not in self._folded:
+            folded: dict[str, list[str]] = {}
+            for composed, name in self._names(folder).items():
+                folded.setdefault(composed.casefold(), []).append(name)
+            self._folded[folder] = folded
+        return self._folded[folder]
 
     def _stems(self, folder: Path) -> Mapping[str, str]:
         """The images in a folder by their names without endings, as kohya's manifests have them."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.csv_rows import CsvRows, Lines
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
@@ -66,7 +67,7 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     try:
         separator, rest = _separator(lines, file.suffix.lower())
         rows = CsvRows(rest, separator, LONGEST_LINE)
-        header = _distinct_names([cell.strip() for cell in next(rows, [])])
+        header = _distinct_names([cell.strip() for cell in next(filter(_has_content, rows), [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
     records = _rows(rows, header)
@@ -106,17 +107,24 @@ def _rows(rows: CsvRows, header: list[str]) -> Iterator[ManifestRow]:
         except csv.Error as error:
             yield rows.line_num, f"the row cannot be read: {error}"
             continue
-        if any(cell.strip() for cell in row):
-            too_many = any(cell.strip() for cell in row[len(header) :])
+        if _has_content(row):
+            too_many = _has_content(row[len(header) :])
             yield rows.line_num, "the row has more cells than the header" if too_many else dict(zip(header, row))  # noqa: B905, it may have fewer
 
 
+def _has_content(row: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in row)
+
+
 def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
-    """The cell separator, and the lines of the table without Excel's `sep=` line."""
+    """The cell separator, by the first line with content, and the lines of the table without Excel's `sep=` line."""
     first = next(lines, "")
     if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
         return first[4], lines
-    return separator_of(first.rstrip("\n"), suffix), chain([first] if first else [], lines)
+    beginning = [first] if first else []
+    while beginning and not beginning[-1].strip() and (line := next(lines, "")):
+        beginning.append(line)
+    return separator_of("".join(beginning).strip("\r\n"), suffix), chain(beginning, lines)
 
 
 def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
@@ -153,7 +161,7 @@ def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:
         except csv.Error as error:
             yield number, f"the row cannot be read: {error}"
             continue
-        if line.strip():
+        if not is_blank(line):
             try:
                 record = parsed(line)
             except ValueError as error:
@@ -167,16 +175,44 @@ def _is_coco(whole: Mapping[str, Any]) -> bool:
 
 
 def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
-    """COCO: images by their ids, and the first caption of each."""
-    captions: dict[Any, str] = {}
+    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags."""
+    captions: dict[str, str] = {}
+    tags: dict[str, dict[str, None]] = {}
+    categories, licences = _by_id(whole.get("categories")), _by_id(whole.get("licenses"))
     for one in whole["annotations"]:
         if isinstance(one, dict) and isinstance(one.get("caption"), str):
             captions.setdefault(str(one.get("image_id")), one["caption"])
+        elif isinstance(one, dict) and isinstance(name := _of_id(categories, one, "category_id").get("name"), str):
+            tags.setdefault(str(one.get("image_id")), {})[name] = None
     for at, image in enumerate(whole["images"], start=1):
         if not isinstance(image, dict):
             yield at, "not a JSON object"
             continue
-        yield at, {"path": image.get("file_name"), "caption": captions.get(str(image.get("id")))}
+        named, licence = str(image.get("id")), _of_id(licences, image, "license")
+        record = {
+            "path": image.get("file_name"),
+            "caption": captions.get(named),
+            "tags": list(tags.get(named, ())) or None,
+            "licence": _licence(licence),
+            "source": image.get("flickr_url") or image.get("coco_url"),
+        }
+        yield at, record
+
+
+def _by_id(entries: Any) -> dict[str, Mapping[str, Any]]:
+    """The entries of one of COCO's lists by their ids."""
+    listed = entries if isinstance(entries, list) else []
+    return {str(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
+
+
+def _of_id(entries: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return entries.get(str(record.get(name)), {})
+
+
+def _licence(entry: Mapping[str, Any]) -> str | None:
+    """A licence of COCO's: its address, if it is one of Creative Commons, else its name."""
+    texts = [one for one in (entry.get("url"), entry.get("name")) if isinstance(one, str)]
+    return next((one for one in texts if "creativecommons.org/" in one), texts[-1] if texts else None)
 
 
 def _by_file(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:

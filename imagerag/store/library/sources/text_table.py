@@ -50,7 +50,7 @@ class TextTable:
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
         _, column, record = self._row(member)
-        return SidecarMetadata(read_metadata(with_caption(beside_image(record, column))))
+        return SidecarMetadata.of_row(read_metadata(with_caption(beside_image(record, column))))
 
     def _row(self, member: Member) -> ImageRow:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.thresholds.caption_words import arabic_prefix, content_units, words
 
 NOUNS: Final = 0.4
@@ -96,7 +97,7 @@ def query_of(caption: str, title: str, *, capitals: bool = True) -> str:
         capitals: whether capitals tell names (`tell_names`).
     """
     text = " ".join(caption.split())
-    rest = without_title(text, title) if text and title.strip() else text
+    rest = without_title(text, title) if text and not is_blank(title) else text
     head, mark, tail = rest.partition(",") if "," in rest else rest.partition(":")
     if mark and capitals and all(word[0].isupper() or word[0].isdigit() for word in head.split()):
         rest = tail

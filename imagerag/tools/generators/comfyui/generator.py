@@ -13,6 +13,7 @@ from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart, ReferenceTemplate, SizeRules
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.visible_text import is_blank
 from imagerag.tools.credentials import Variable
 from imagerag.tools.generators.comfyui import placeholders
 from imagerag.tools.generators.comfyui.absent_images import fitted
@@ -210,7 +211,7 @@ class ComfyUIGenerator:
         )
 
     def _check_request(self, prompt: str, references: Sequence[ImagePart], size: Size | None) -> None:
-        if not prompt.strip():
+        if is_blank(prompt):
             raise UsageError(f"{self.identity}: the prompt is empty; say what to draw")
         if len(prompt) > MAX_PROMPT:
             raise UsageError(

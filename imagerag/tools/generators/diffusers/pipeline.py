@@ -12,6 +12,7 @@ from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.visible_text import is_blank
 from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.devices import DTYPES, Offload, worker
 from imagerag.tools.generators.diffusers.families import BUILT_IN, FAMILIES
@@ -183,7 +184,7 @@ class DiffusersGenerator:
             MissingExtraError: a package that the pipeline needs is not installed.
             BackendError: the weights cannot be loaded, memory is exhausted, or the pipeline fails.
         """
-        if not prompt.strip():
+        if is_blank(prompt):
             raise UsageError(f"{self.identity}: the prompt is empty; say what to draw")
         if len(references) > self.max_references:
             raise UsageError(

@@ -227,6 +227,9 @@ async def test_what_cannot_be_asked_is_told_with_what_there_is(shop, text, words
         (Filter(licences=("MIT",)), "licence is CC"),
         (Filter(where=parse_filter("price=7 and colour=red")), "each part by itself fits some"),
         (Filter(where=parse_filter("has lens")), "no image has lens"),
+        (Filter(where=parse_filter("not has title")), "no image fits not has title; title is "),
+        (Filter(where=parse_filter("width!=10 and price=7")), "no image fits not width=10; width is 10"),
+        (Filter(where=parse_filter("price=8 or colour=grey")), "price is 7 to 120; no image fits colour=grey"),
         (
             Filter(where=parse_filter("id=80990062")),
             "the beginning of an id is written id~80990062*",
@@ -235,6 +238,18 @@ async def test_what_cannot_be_asked_is_told_with_what_there_is(shop, text, words
 )
 async def test_why_nothing_fits_is_told_with_the_nearest_there_is(shop, wanted, words) -> None:
     assert words in await shop.explain_filter(wanted)
+
+
+async def test_a_condition_that_lets_all_through_is_no_reason_why_nothing_fits(shop) -> None:
+    message = await shop.explain_filter(Filter(where=parse_filter("price=8 and not tag=none_of_these")))
+    assert message == "no image fits price=8; price is 7 to 120"
+
+
+async def test_texts_among_the_numbers_of_a_key_are_named(shop) -> None:
+    await fill(shop, [ImageRecord(image=ImageRef(sha256=f"{at:064x}", media_type="image/png", width=1, height=1),
+                                  metadata={"price": price}) for at, price in ((5, "cheap"), (6, "19.5"))])  # fmt: skip
+    message = await shop.explain_filter(Filter(where=parse_filter("price=cheapo")))
+    assert message == "no image fits price=cheapo; price is 7 to 120; cheap"
 
 
 async def test_where_something_fits_or_nothing_is_held_there_is_nothing_to_explain(shop, home, embedder) -> None:

@@ -54,6 +54,20 @@ async def test_what_was_typed_stays_with_an_edited_file(
     assert await library.count() == 8
 
 
+@pytest.mark.parametrize(("title", "then"), [(None, "lamp"), ("red", "red"), ("mug", "mug")])
+async def test_a_title_that_is_only_the_files_name_follows_it(
+    folder: Path, library: Library, title: str | None, then: str
+) -> None:
+    if title:
+        (folder / "red.json").write_text(f'{{"title": "{title}"}}')
+    await index([folder], library)
+    (folder / "in").mkdir()
+    (folder / "red.png").rename(folder / "in" / "lamp.png")
+    report = await index([folder], library)
+    assert (report.moved, report.changed) == (1, 0)
+    assert (await row_at(library, folder / "in" / "lamp.png")).title == then
+
+
 async def test_an_edited_file_keeps_when_it_was_first_indexed(
     typed: Path, folder: Path, library: Library, home: DataDir, picture: Any
 ) -> None:
@@ -89,6 +103,23 @@ async def test_a_file_that_moved_takes_its_texts_along(
     await index([folder], library)
     assert_typed(await row_at(library, folder / "mug.png"))
     assert (await row_at(library, typed)).caption != "an enamel mug"
+
+
+async def test_a_title_that_was_the_name_of_the_file_follows_it(
+    typed: Path, folder: Path, library: Library, picture: Any
+) -> None:
+    (folder / "blue.png").rename(folder / "sky.png")
+    (folder / "green.png").rename(folder / "grass.png")
+    typed.rename(folder / "cup.png")
+    shutil.copy(folder / "black.png", folder / "copy.png")
+    report = await index([folder], library)
+    assert (report.moved, report.updated, report.duplicates) == (3, 0, 1)
+    titles = [(await row_at(library, folder / name)).title for name in ("sky.png", "grass.png", "cup.png", "black.png")]
+    assert titles == ["sky", "grass", "mug", "black"]
+    (folder / "sky.png").rename(folder / "sea.png")
+    (folder / "black.png").unlink()
+    await index([folder], library)
+    assert [(await row_at(library, folder / name)).title for name in ("sea.png", "copy.png")] == ["sea", "copy"]
 
 
 async def test_a_sidecar_that_says_something_else_now_counts(

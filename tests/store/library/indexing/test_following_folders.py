@@ -110,7 +110,10 @@ async def test_moved_files_keep_their_row_their_vector_and_their_text(
     assert counts(report)["moved"] >= 1
     assert (report.added, report.removed, embedder.images) == (0, 0, asked)
     await assert_exact(library, folder)
-    assert {row.id: row.title for row in await library.rows()} == {one: row.title for one, row in before.items()}
+    rows = await library.rows()
+    assert {row.id for row in rows} == before.keys()
+    assert next(row.caption for row in rows if row.title == "crimson") == "a red card"
+    assert [row.title for row in rows] == [Path(row.files[0].path).stem for row in rows], "nobody gave another one"
     assert counts(await index([folder], library)) == {"unchanged": 8}
 
 
@@ -559,8 +562,8 @@ async def test_the_source_follows_a_file_that_moved_unless_it_was_said(folder: P
     (folder / "twin.png").unlink()
     await index([folder], library)
     sources = {row.title: row.source for row in await library.rows()}
-    assert sources["red"] == str(folder / "moved red.png")
-    assert sources["blue"] == "https://example.org/blue"
+    assert sources["moved red"] == str(folder / "moved red.png")
+    assert sources["moved blue"] == "https://example.org/blue"
     assert sources["green"] == str(folder / "green.png")
 
 

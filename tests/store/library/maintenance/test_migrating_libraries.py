@@ -10,7 +10,7 @@ import pytest
 
 from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import write_buffer
+from imagerag.store.library import compaction, write_buffer
 from imagerag.store.library.check.last_check import last_check_of, store_check
 from imagerag.store.library.check.library_check import check_library
 from imagerag.store.library.check.ways import CheckSize
@@ -169,6 +169,21 @@ async def test_vectors_are_collected_before_they_are_written(
     monkeypatch.setattr(other_vectors, "merge_rows", noted)
     assert (await migrate(filled, Wider())).encoded == 8
     assert written == commits
+
+
+async def test_what_commits_write_anew_is_removed_while_it_goes_on(
+    filled: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "BATCH", 1)
+    monkeypatch.setattr(write_buffer, "PATIENCE", 0)
+    monkeypatch.setattr(compaction, "SLACK", 0)
+    versions = list[int]()
+    await migrate(
+        filled, Wider(), progress=lambda done, total: versions.append(len(filled.table.lance.list_versions()))
+    )
+    assert len(versions) == 8
+    assert max(versions) < 4
+    assert not verify_table(filled.table).problems
 
 
 async def test_images_that_are_added_meanwhile_have_vectors_of_both(

@@ -205,6 +205,26 @@ async def test_changes_touch_what_they_name_and_nothing_else(library: Library, f
     assert not await change_images(library, [red.id], changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "count", "reason"),
+    [
+        ({"unset": ["nokey"]}, 0, "no image here has a field 'nokey'; fields there: caption, source, title"),
+        ({"unset": ["captions"]}, 0, "no image here has a field 'captions'; did you mean 'caption'?"),
+        ({"remove_tags": ["x"]}, 0, "no image here has a tag 'x'; none has a tag"),
+        ({"remove_tags": ["x"], "title": "new"}, 1, "no image here has a tag 'x'; none has a tag"),
+        ({"caption": "a red card"}, 0, "it is so already"),
+        ({"caption": "another"}, 1, ""),
+    ],
+)
+async def test_a_change_that_concerns_no_image_says_so(
+    library: Library, folder: Path, changes: dict[str, Any], count: int, reason: str
+) -> None:
+    await index([folder / "red.png"], library)
+    ids = [row.id for row in await library.rows()]
+    selection = await change_images(library, ids, ImageChanges(**changes), dry_run=True)
+    assert (len(selection), selection.reason) == (count, reason)
+
+
 async def test_many_images_are_changed_a_part_at_a_time_and_the_first_are_listed(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

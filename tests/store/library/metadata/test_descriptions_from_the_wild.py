@@ -1,14 +1,17 @@
 """Sidecars and manifests as other programs write them: what they say arrives, and nothing in them costs an image."""
 
+import io
 import json
 import unicodedata
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.indexing.ingest import index
-from imagerag.store.library.metadata.image_metadata import read_metadata
-from imagerag.store.library.metadata.metadata_values import MAX_KEYS
+from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.metadata.metadata_values import MAX_KEYS, degrees_of
 from imagerag.store.library.metadata.sidecars import Sidecars, is_labels, names_of
 from imagerag.store.library.sources.manifest import read_manifest
 
@@ -175,6 +178,93 @@ async def test_takeout(shot, library):
     assert rows["shot"].metadata["imageViews"] == "3"
 
 
+TAKEN = {"photoTakenTime": {"timestamp": "1714516200"}}  # 2024-04-30 22:30 in UTC
+
+
+@pytest.mark.parametrize(
+    ("clock", "taken", "offset"),
+    [
+        ("2024:05:01 00:30:00", "2024-05-01 00:30:00", "+02:00"),
+        ("2024:05:01 04:00:00", "2024-05-01 04:00:00", "+05:30"),
+        ("2024:04:30 17:30:00", "2024-04-30 17:30:00", "-05:00"),
+        ("2011:01:01 00:00:00", "2024-04-30 22:30:00", "+00:00"),  # corrected by its owner
+        (None, "2024-04-30 22:30:00", "+00:00"),
+    ],
+)
+async def test_takeouts_time_in_utc_gives_way_to_the_cameras_clock(tmp_path, library, picture, clock, taken, offset):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x9003: clock} if clock else {})
+    Image.open(io.BytesIO(picture("red"))).save(tmp_path / "a.jpg", exif=exif)
+    sidecar = tmp_path / "a.jpg.supplemental-metadata.json"
+    sidecar.write_text(json.dumps(TAKEN))
+    for record in (TAKEN, TAKEN | {"description": "later"}):
+        sidecar.write_text(json.dumps(record))
+        await index([tmp_path], library)
+        (row,) = await library.rows()
+        assert f"{row.taken:%Y-%m-%d %H:%M:%S}" == taken
+        assert row.metadata == {"taken_offset": offset}
+
+
+async def test_takeouts_people_and_the_position_of_the_file(shot, library):
+    record = {
+        **TAKEN, "geoData": {"latitude": 0.0, "longitude": 0.0}, "geoDataExif": {"latitude": 52.5, "longitude": 13.4},
+        "people": [{"name": "Ada"}, {"name": "Bob"}, {}], "creationTime": {"timestamp": "1"}, "favorited": True,
+    }  # fmt: skip
+    (shot / "shot.png.supplemental-metadata.json").write_text(json.dumps(record))
+    _, rows = await rows_of(shot, library)
+    assert (rows["shot"].latitude, rows["shot"].longitude) == (52.5, 13.4)
+    assert rows["shot"].metadata == {"people": "Ada; Bob", "favorited": True, "taken_offset": "+00:00"}
+
+
+EXIFTOOL = {
+    "XMP:Title": "Boat", "XMP:Creator": ["Ada", "Bob"], "XMP:Subject": ["sea", "sun"], "EXIF:Copyright": "CC0-1.0",
+    "EXIF:DateTimeOriginal": "2024:05:01 12:30:00", "IPTC:Caption-Abstract": "a boat",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        {
+            "EXIF:GPSLatitude": 33.5,
+            "EXIF:GPSLatitudeRef": "S",
+            "EXIF:GPSLongitude": 151.25,
+            "EXIF:GPSLongitudeRef": "E",
+        },
+        {"GPSLatitude": "33 deg 30' 0.00\" S", "GPSLongitude": "151 deg 15' 0.00\" E", "GPSLatitudeRef": "South"},
+        {"Composite:GPSLatitude": -33.5, "Composite:GPSLongitude": 151.25},
+        {"GPSLatitude": "33.5 S", "GPSLongitude": "151°15'E"},
+    ],
+)
+def test_what_exiftool_writes(position):
+    read = read_metadata(EXIFTOOL | position)
+    assert (read.title, read.author, read.tags, read.licence, read.caption) == (
+        "Boat", "Ada; Bob", ("sea", "sun"), "CC0-1.0", "a boat",
+    )  # fmt: skip
+    assert (read.latitude, read.longitude) == (-33.5, 151.25)
+    assert str(read.taken) == "2024-05-01 12:30:00+00:00"
+
+
+@pytest.mark.parametrize("text", ["33 deg 61' 0\" S", "33.5 E", "48,137", "deg", "91 N", "33°"])
+def test_what_is_no_latitude(text):
+    assert degrees_of(text, "latitude") == (33 if text == "33°" else None)
+
+
+def test_of_exiftools_two_names_the_whole_path_counts(shot, picture):
+    (shot / "sub").mkdir()
+    (shot / "sub" / "shot.png").write_bytes(picture("blue"))
+    rows = [
+        {"SourceFile": "shots/shot.png", "FileName": "shot.png", "Description": "above"},
+        {"SourceFile": "shots/sub/shot.png", "FileName": "shot.png", "Description": "below"},
+    ]
+    (shot.parent / "exif.json").write_text(json.dumps(rows))
+    read = read_manifest(shot.parent / "exif.json", [shot])
+    assert {str(path.relative_to(shot)): one.caption for path, one in read.entries.items()} == {
+        "shot.png": "above",
+        "sub/shot.png": "below",
+    }
+
+
 async def test_a_sidecar_with_its_accents_composed_otherwise(tmp_path, library, picture):
     name = unicodedata.normalize("NFD", "café")
     (tmp_path / "in").mkdir()
@@ -190,6 +280,21 @@ def test_a_sidecar_of_a_hundred_images_lists_their_folder_once(tmp_path, monkeyp
     assert folders.of(tmp_path / "a.png").description == folders.of(tmp_path / "b.png").description
     (tmp_path / "b.txt").write_text("late", encoding="utf-8")
     assert folders.of(tmp_path / "b.png").description.caption is None
+
+
+async def test_a_changed_sidecar_takes_no_metadata_of_others_away(shot, library):
+    """What the file says itself, and what somebody told the library, is not in the sidecar."""
+    image = Image.open(shot / "shot.png")
+    exif = Image.Exif()
+    exif[0x4746] = 4
+    image.save(shot / "shot.png", exif=exif)
+    (shot / "shot.json").write_text('{"shelf": 1}')
+    await index([shot], library)
+    (row,) = await library.rows()
+    await library.update([replace(row, metadata={**row.metadata, "owner": "Ada"})])
+    (shot / "shot.json").write_text('{"shelf": 2}')
+    _, rows = await rows_of(shot, library)
+    assert rows["shot"].metadata == {"rating": 4, "shelf": 2, "owner": "Ada"}
 
 
 # --- manifests ------------------------------------------------------------------------------------------------------
@@ -269,6 +374,59 @@ async def test_one_json_document(shot, library, whole):
     (shot / "m.json").write_text(json.dumps(whole, indent=1))
     report, rows = await rows_of(shot, library, manifest=shot / "m.json")
     assert (rows["shot"].caption, report.manifest_captions, report.skipped) == ("here", 1, [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SHOT.PNG",
+        "file://{}/shot.png",
+        "file:{}/sh%6Ft.png",
+        "sh%6ft.png",
+        "file://localhost{}/shot.png",
+    ],
+)
+def test_another_form_of_a_name_is_that_file(shot, picture, name):
+    (shot / "100%25.png").write_bytes(picture("blue"))
+    rows = [{"path": name.format(shot), "caption": "here"}, {"path": "100%25.png", "caption": "as it is"}]
+    (shot / "m.json").write_text(json.dumps(rows))
+    read = read_manifest(shot / "m.json", [shot])
+    assert {path.name: one.caption for path, one in read.entries.items()} == {
+        "shot.png": "here",
+        "100%25.png": "as it is",
+    }
+
+
+def test_a_name_in_another_case_is_none_of_two_files(shot, picture):
+    (shot / "SHOT.png").write_bytes(picture("blue"))
+    (shot / "m.csv").write_text("path\nShot.png\nfile://elsewhere.example/shot.png\nfile:///etc/hostname\n")
+    reasons = [why for _, why in read_manifest(shot / "m.csv").problems]
+    assert "no such file" in reasons[0]
+    assert all("outside of the folders" in why for why in reasons[1:])
+
+
+def test_empty_lines_before_a_table_are_no_header(shot):
+    (shot / "m.csv").write_text("\n ; \n\npath;caption\nshot.png;a card, red\nthere.png;none\n")
+    read = read_manifest(shot / "m.csv")
+    assert [one.caption for one in read.entries.values()] == ["a card, red"]
+    assert read.problems == [("there.png", "named in m.csv, line 6, but there is no such file")]
+
+
+def test_coco_says_more_than_captions(shot):
+    whole = {
+        "licenses": [
+            {"id": 4, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"},
+            {"id": 7, "name": "No known copyright restrictions", "url": "http://flickr.com/commons/usage/"},
+        ],
+        "categories": [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}],
+        "images": [{"id": 3, "file_name": "shot.png", "license": 4, "flickr_url": "http://flickr.example/3"}],
+        "annotations": [{"image_id": 3, "category_id": category, "bbox": [1, 2, 3, 4]} for category in (18, 1, 18)],
+    }
+    for licence, name in ((4, "CC-BY-2.0"), (7, "No known copyright restrictions"), (9, None)):
+        whole["images"][0]["license"] = licence
+        (shot / "m.json").write_text(json.dumps(whole))
+        (read,) = read_manifest(shot / "m.json").entries.values()
+        assert read == ImageMetadata(tags=("dog", "person"), licence=name, source="http://flickr.example/3")
 
 
 @pytest.mark.parametrize("data", [bytes(range(128, 256)) * 8, b"a caption\0", b"\xff\xfea\0\0\0"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imagerag.agent.images.tiff_directory import TiffFile, TiffValue
+from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.capture_time import capture_time
 from imagerag.store.library.metadata.embedded.fields import EmbeddedFields, plausible_position
 from imagerag.store.library.metadata.embedded.texts import decode_text, first_text
@@ -35,7 +36,7 @@ def read_exif(blocks: Sequence[bytes]) -> EmbeddedFields:
     return EmbeddedFields(
         title=first_text([exif.windows(_XP_TITLE)]),
         caption=first_text([exif.text(_DESCRIPTION), comment, exif.windows(_XP_COMMENT)]),
-        tags=tuple(part for part in re.split(r"[;,]", exif.windows(_XP_KEYWORDS) or "") if part.strip()),
+        tags=tuple(part for part in re.split(r"[;,]", exif.windows(_XP_KEYWORDS) or "") if not is_blank(part)),
         author=first_text([exif.text(_ARTIST), exif.windows(_XP_AUTHOR)]),
         rights=first_text([_copyright(exif.bytes(_COPYRIGHT))]),
         taken=capture_time(exif.text(_ORIGINAL), exif.text(_OFFSET_ORIGINAL)),

@@ -14,11 +14,11 @@ from imagerag.store.library.metadata.embedded.exif import read_exif
 from imagerag.store.library.metadata.embedded.fields import EmbeddedFields
 from imagerag.store.library.metadata.embedded.iptc import read_iptc
 from imagerag.store.library.metadata.embedded.texts import first_text, tidy
-from imagerag.store.library.metadata.embedded.xmp import read_xmp
+from imagerag.store.library.metadata.embedded.xmp import read_xmp, read_xmp_file
 from imagerag.store.library.metadata.generation_metadata import without_parameters
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.licence_names import licence_name
-from imagerag.store.library.metadata.metadata_values import MAX_KEYS, MAX_VALUE
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, kept_tags, too_long
 
 __all__ = ["read_embedded", "read_xmp_sidecar"]
 
@@ -41,9 +41,13 @@ def read_embedded(data: bytes) -> ImageMetadata:
 
 
 def read_xmp_sidecar(data: bytes) -> ImageMetadata:
-    """Read the metadata in an `.xmp` file beside an image, as written by Lightroom and darktable."""
+    """Read the metadata in an `.xmp` file beside an image, as written by Lightroom and darktable.
+
+    Raises:
+        ValueError: it is no XMP.
+    """
     nothing = EmbeddedFields()
-    return _combined(_or_nothing(read_xmp, data), nothing, nothing, nothing)
+    return _combined(read_xmp_file(data), nothing, nothing, nothing)
 
 
 def _or_nothing(reader: Any, block: Any) -> EmbeddedFields:
@@ -70,21 +74,22 @@ def _combined(xmp: EmbeddedFields, iptc: EmbeddedFields, exif: EmbeddedFields, p
     texts, facts = (xmp, iptc, exif, png), (exif, xmp, iptc)
     capture = _first([exif.taken, xmp.taken, iptc.taken, exif.digitized, xmp.digitized])
     position = _first(one.position for one in facts)
-    licence = _first([*(one.licence for one in texts), *(one.rights for one in texts)])
-    tags = dict.fromkeys(tag for one in _first(kind.tags for kind in texts) or () if (tag := tidy(one)[:MAX_VALUE]))
+    licences = [*(one.licence for one in texts), *(one.rights for one in texts)]
+    left_out = list[str]()
     return ImageMetadata(
-        title=_first(one.title for one in texts),
-        caption=_first(one.caption for one in texts),
-        tags=tuple(tags)[:MAX_KEYS] or None,
-        author=_first(one.author for one in texts),
-        licence=licence_name(licence) if licence else None,
+        title=_first_short("title", (one.title for one in texts), left_out),
+        caption=_first_short("caption", (one.caption for one in texts), left_out),
+        tags=kept_tags(map(tidy, _first(kind.tags for kind in texts) or ()), left_out) or None,
+        author=_first_short("author", (one.author for one in texts), left_out),
+        licence=licence_name(licence) if (licence := _first_short("licence", licences, left_out)) else None,
         taken=capture[0] if capture else None,
-        camera=_first(one.camera for one in facts),
-        lens=_first(one.lens for one in facts),
-        place=_first([xmp.place, iptc.place]),
+        camera=_first_short("camera", (one.camera for one in facts), left_out),
+        lens=_first_short("lens", (one.lens for one in facts), left_out),
+        place=_first_short("place", [xmp.place, iptc.place], left_out),
         latitude=position[0] if position else None,
         longitude=position[1] if position else None,
         metadata=_metadata(capture, _first(one.rating for one in texts), exif.parameters or png.parameters) or None,
+        left_out=tuple(left_out),
     )
 
 
@@ -95,6 +100,14 @@ def _metadata(capture: CaptureTime | None, rating: int | None, parameters: Mappi
     if rating and rating in _STARS:
         metadata["rating"] = rating
     return metadata
+
+
+def _first_short(name: str, texts: Iterable[str | None], left_out: list[str]) -> str | None:
+    """The first text that is not too long; `left_out` gets a note where the only ones are."""
+    there = [text for text in texts if text]
+    short = _first(text for text in there if len(text) <= MAX_CAPTION)
+    left_out += [too_long(name, there[0], MAX_CAPTION)] if there and short is None else []
+    return short
 
 
 def _first(values: Iterable[Any]) -> Any:

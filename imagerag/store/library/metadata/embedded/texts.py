@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from imagerag.store.library.metadata.metadata_values import MAX_CAPTION
 from imagerag.store.text_files import clean
 
 __all__ = ["decode_text", "first_text", "is_junk", "tidy"]
@@ -34,9 +33,8 @@ def decode_text(data: bytes, charset: str = "utf-8") -> str:
 
 
 def tidy(text: str) -> str:
-    """Strip a text and remove control characters; empty where it is too long."""
-    text = clean(_CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\ufeff", "")))
-    return text if len(text) <= MAX_CAPTION else ""
+    """Strip a text and remove control characters."""
+    return clean(_CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\ufeff", "")))
 
 
 def is_junk(text: str) -> bool:

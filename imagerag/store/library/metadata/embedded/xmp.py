@@ -16,9 +16,10 @@ from imagerag.store.library.metadata.embedded.fields import EmbeddedFields, plau
 from imagerag.store.library.metadata.embedded.iptc import joined
 from imagerag.store.library.metadata.embedded.texts import first_text
 
-__all__ = ["read_xmp"]
+__all__ = ["read_xmp", "read_xmp_file"]
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
+_META: Final = "adobe:ns:meta/ "
 _XML_LANG: Final = "http://www.w3.org/XML/1998/namespace lang"
 
 _PREFIXES: Final = {
@@ -43,18 +44,38 @@ _WANTED: Final = frozenset(
      "exif:UserComment", "exifEX:LensModel", "aux:Lens", "tiff:Make", "tiff:Model", "cc:license")
 )  # fmt: skip
 
+_ROOT: Final = "rdf:RDF"
+_STRUCTURE: Final = "iptcExt:LocationCreated"
+"""The only property whose inner properties count: those of others are about other images (`xmpMM:Pantry`), about faces
+in it, or about what it shows (`iptcExt:LocationShown`)."""
+
 _MAX_BYTES: Final = 2 * 2**20
 _PIECE: Final = 64 * 1024
 _MAX_DEPTH: Final = 100
 _MAX_VALUES: Final = 200
-_MAX_TEXT: Final = 20_000
+_MAX_TEXT: Final = 100_000
 
 _COORDINATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?(?:,(\d+(?:\.\d+)?))?\s*([NSEWnsew])\s*")
 
 
 def read_xmp(data: bytes) -> EmbeddedFields:
-    """Read the fields of an XMP packet or an `.xmp` file."""
-    properties = _Properties.read(data)
+    """Read the fields of an XMP packet."""
+    return _fields(_Properties.read(data))
+
+
+def read_xmp_file(data: bytes) -> EmbeddedFields:
+    """Read the fields of an `.xmp` file in UTF-8, whatever it declares.
+
+    Raises:
+        ValueError: no RDF is in it.
+    """
+    properties = _Properties.read(data, "utf-8")
+    if not properties.has_rdf:
+        raise ValueError("it is no XMP" if data.strip() else "it is empty")
+    return _fields(properties)
+
+
+def _fields(properties: "_Properties") -> EmbeddedFields:
     place = [
         properties.text("photoshop:City"),
         properties.text("photoshop:State"),
@@ -80,7 +101,7 @@ def read_xmp(data: bytes) -> EmbeddedFields:
         position=plausible_position(
             *(_degrees(properties.text(f"exif:GPS{name}")) for name in ("Latitude", "Longitude"))
         ),
-        rating=int(rating) if re.fullmatch(r"-?\d{1,2}", rating) else None,
+        rating=int(float(rating)) if re.fullmatch(r"-?\d{1,2}(\.0+)?", rating) else None,
     )
 
 
@@ -103,17 +124,18 @@ class _Properties:
 
     def __init__(self) -> None:
         self._values: dict[str, list[str]] = {}
-        self._stack: list[tuple[str, str]] = []  # property that an element belongs to, and its language
+        self._stack: list[tuple[str, str, str]] = []  # property of an element, its language, and the outermost property
+        self.has_rdf = False
         self._text: list[str] = []
         self._size = 0
 
     @classmethod
-    def read(cls, data: bytes) -> "_Properties":
+    def read(cls, data: bytes, encoding: str | None = None) -> "_Properties":
         """Those of a document, as far as it can be read."""
         properties = cls()
         if not data:
             return properties
-        parser = expat.ParserCreate(namespace_separator=" ")
+        parser = expat.ParserCreate(encoding, " ")
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = properties._start, properties._end
         parser.CharacterDataHandler = properties._add
@@ -140,18 +162,23 @@ class _Properties:
         if len(self._stack) >= _MAX_DEPTH:
             raise _EndError
         self._text, self._size = [], 0
-        inherited = self._stack[-1][0] if self._stack else ""
-        is_rdf = name.startswith(_RDF)
-        owner = inherited if is_rdf else _short(name)
-        self._stack.append((owner, attributes.get(_XML_LANG, "")))
+        owner, _, outermost = self._stack[-1] if self._stack else ("", "", "")
+        if name == f"{_RDF}RDF":
+            self.has_rdf, outermost = True, _ROOT
+        elif outermost == _ROOT or name.startswith(_META):  # a description, whatever its type is called
+            outermost = ""
+        elif not name.startswith(_RDF):
+            owner = _short(name) if outermost in ("", _STRUCTURE) else ""
+            outermost = outermost or owner or name
+        self._stack.append((owner, attributes.get(_XML_LANG, ""), outermost))
         for key, value in attributes.items():
             if key == f"{_RDF}resource":
                 self._keep(owner, value, "")
-            elif key != _XML_LANG:
+            elif key != _XML_LANG and outermost in ("", _STRUCTURE):
                 self._keep(_short(key), value, "")
 
     def _end(self, name: str) -> None:
-        owner, language = self._stack.pop()
+        owner, language, _ = self._stack.pop()
         self._keep(owner, "".join(self._text), language)
         self._text, self._size = [], 0
 
@@ -162,7 +189,7 @@ class _Properties:
 
     def _keep(self, name: str, value: str, language: str) -> None:
         value = value.strip()
-        if name not in _WANTED or not value or len(value) > _MAX_TEXT:
+        if name not in _WANTED or not value:
             return
         values = self._values.setdefault(name, [])
         if language.lower() == "x-default":

@@ -3,6 +3,7 @@
 import struct
 import tracemalloc
 import zlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from imagerag.store.library.metadata.embedded.exif import camera, lens, read_exi
 from imagerag.store.library.metadata.embedded.iptc import read_iptc
 from imagerag.store.library.metadata.embedded.xmp import read_xmp
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.sidecars import sidecar_metadata
+from imagerag.store.text_files import decoded
 from tests import bombs
 from tests import metadata_files as made
 
@@ -349,6 +352,58 @@ def test_a_place_of_iptcs_newer_structure() -> None:
     assert read_xmp(made.xmp(body)).place == "Oslo, Norge"
 
 
+NAMED = "<dc:title>Boat</dc:title>"
+INGREDIENT = (
+    "<xmpMM:Pantry xmlns:xmpMM='http://ns.adobe.com/xap/1.0/mm/'><rdf:Bag><rdf:li rdf:parseType='Resource'>"
+    "<dc:title>Sea</dc:title><dc:creator><rdf:Seq><rdf:li>Bob</rdf:li></rdf:Seq></dc:creator>"
+    "<exif:DateTimeOriginal>1999-01-01T00:00:00</exif:DateTimeOriginal></rdf:li></rdf:Bag></xmpMM:Pantry>"
+)
+FACE = (
+    "<m:Regions xmlns:m='http://www.metadataworkinggroup.com/schemas/regions/' rdf:parseType='Resource'><m:RegionList>"
+    "<rdf:Bag><rdf:li><rdf:Description m:Name='Ada' dc:description='her face'/></rdf:li></rdf:Bag></m:RegionList>"
+    "</m:Regions>"
+)
+SHOWN = (
+    "<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li Iptc4xmpExt:City='Paris'/></rdf:Bag></Iptc4xmpExt:LocationShown>"
+    "<Iptc4xmpExt:LocationCreated><rdf:Bag><rdf:li rdf:parseType='Resource'><Iptc4xmpExt:City>Oslo</Iptc4xmpExt:City>"
+    "</rdf:li></rdf:Bag></Iptc4xmpExt:LocationCreated>"
+)
+
+
+@pytest.mark.parametrize(("body", "place"), [(INGREDIENT + NAMED, None), (NAMED + FACE, None), (SHOWN + NAMED, "Oslo")])
+def test_what_xmp_says_of_something_else_is_not_of_the_image(body: str, place: str | None) -> None:
+    read = read_embedded(made.jpeg(xmp=made.xmp(body)))
+    assert read == ImageMetadata(title="Boat", place=place)
+
+
+def test_a_description_of_another_type_counts() -> None:
+    work = (
+        made.xmp(NAMED)
+        .replace(b"rdf:Description", b"cc:Work")
+        .replace(b"<rdf:RDF", b"<rdf:RDF xmlns:cc='http://web.resource.org/cc/'")
+    )
+    assert read_xmp(work).title == "Boat"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
+def test_an_xmp_file_is_read_whatever_encoding_it_declares(encoding: str) -> None:
+    body = made.xmp("<dc:title>Böot</dc:title>").decode().partition("?>")[2]
+    text = f'<?xml version="1.0" encoding="{encoding}"?>{body}'
+    assert sidecar_metadata("a.xmp", decoded(text.encode(encoding))).title == "Böot"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<x:xmpmeta", "<html>not found</html>", "<!DOCTYPE x>" + made.xmp(NAMED).decode()]
+)
+def test_an_xmp_file_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"it is no XMP|it is empty"):
+        read_xmp_sidecar(text.encode())
+
+
+def test_stars_with_a_decimal_point_are_stars() -> None:
+    assert read_xmp(made.xmp(attributes='xmp:Rating="4.0"')).rating == 4
+
+
 # --- junk and bounds ------------------------------------------------------------------------------------------------
 
 LAUGHS = (
@@ -461,7 +516,8 @@ def test_no_bytes_raise(head: bytes, noise: bytes) -> None:
     data = head + noise
     read_embedded(data)
     find_blocks(data)
-    read_xmp_sidecar(noise)
+    with suppress(ValueError):  # it is no XMP
+        read_xmp_sidecar(noise)
 
 
 @settings(max_examples=200, deadline=None)
