@@ -20,6 +20,7 @@ from imagerag.cli import main
 from imagerag.evals.human_study.pairs import QUESTIONS
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder, tiny_png
+from tests.conftest import copied
 
 PROMPT = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch world's painter cannot draw without the library."""
@@ -164,7 +165,7 @@ class Place:
 def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, MockOpenAIServer]]:
     """Make one, with a server whose answers are those of the sketch world."""
     with MockOpenAIServer(SketchResponder()) as server:
-        shutil.copytree(sketch_home, root / "home")
+        copied(sketch_home, root / "home")
         made = Place(root, "", "", server.base_url)
         for name in ("first", "second"):
             (root / "pictures").mkdir(exist_ok=True)

@@ -148,13 +148,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
     return made / "it"
 
 
-def copied(home: Path, to: Path) -> Path:
+def copied(home: Path, to: Path, *, dirs_exist_ok: bool = False) -> Path:
     """A copy of a home with a library. Its image files are links: they are named by their bytes, and never changed."""
 
     def copy(source: str, target: str) -> None:
         (os.link if f"{os.sep}images{os.sep}" in source else shutil.copy2)(source, target)
 
-    return Path(shutil.copytree(home, to, copy_function=copy))
+    return Path(shutil.copytree(home, to, copy_function=copy, dirs_exist_ok=dirs_exist_ok))
 
 
 @pytest.fixture(scope="session")

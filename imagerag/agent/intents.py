@@ -61,6 +61,12 @@ def concept_of(requirement: Requirement, caption: str | None = None) -> Concept 
     return Concept(text=requirement.text, kind=kind, caption=caption)
 
 
+def only_unclear_fails(verdict: Verdict) -> bool:
+    """Whether nothing but words that can mean several things is not met: nothing can be searched for, or drawn."""
+    unmet = [check for check in verdict.checks if not check.met]
+    return bool(unmet) and not verdict.missing and all(check.unclear for check in unmet)
+
+
 def only_comparisons_fail(verdict: Verdict) -> bool:
     """Whether all that the prompt asks for is there, and only something else had to stay, or look, as it was sent.
 

@@ -1,7 +1,7 @@
 """Next steps after a run, the most useful first, in the terms of the Python API."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -10,13 +10,16 @@ from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import WEB, names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.run_call import run_call
-from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
+from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, RequirementCheck, Search
 from imagerag.formatting.interface_terms import FILE, NAME, PATH, SPEC, Placeholder, python_call
 from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
+
+_PRONOUN: Final = re.compile(r"\b(?:it|this|that|them|these|those)\b", re.I)
+_ARTICLE: Final = re.compile(r"^(?:an?|the|some|two|three)\s+", re.I)
 
 MOST: Final = 3
 """Ways out that are named of a run without a usable reference."""
@@ -36,7 +39,7 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [_key(record), _see(record)]
     if record.error == "WaitTooLongError":
         return [*_wait(record), _see(record)]
-    return [*_mask_steps(record), *_after(record, record.outcome)]
+    return [*_mask_steps(record), *_unclear_besides(record), *_after(record, record.outcome)]
 
 
 def _see(record: "RunRecord") -> str:
@@ -167,6 +170,26 @@ def _empty(record: "RunRecord") -> Iterator[str]:
     yield f"fill the library: {_index(PATH, _named(record))}"
 
 
+def _unclear_besides(record: "RunRecord") -> list[str]:
+    """The same where more than that is missing."""
+    besides = "unclear_feedback" not in record.causes and any(check.unclear for check in _checks(record))
+    return [*_unclear(record)] if besides else []
+
+
+def _unclear(record: "RunRecord") -> Iterator[str]:
+    """How to give a feedback that names its thing, to the run before: on this one, the unclear one would stay."""
+    checks = _checks(record)
+    text = next((check.requirement.text for check in checks if check.unclear), "")
+    thing = next((check.requirement.text for check in checks if check.met and check.requirement.kind == "content"), "")
+    words, pronouns = _PRONOUN.subn(f"the {_ARTICLE.sub('', thing)}", text, count=1)
+    parent = record.parent_run
+    if parent is None or parent.step is not None:
+        yield "say which thing is meant, by its name"
+        return
+    feedback = words if pronouns and thing else Placeholder("TEXT")
+    yield f"say which thing is meant: {python_call('runs.continue_', parent.run_id, feedback=feedback)}"
+
+
 _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
     "takes_none": _none_taken,
     "no_room": _room,
@@ -179,15 +202,21 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
     "rejected_by_reranker": _unfit,
     "missing_file": _missing,
     "below_threshold": _below,
+    "unclear_feedback": _unclear,
 }
 
 
 def _lacking(record: "RunRecord") -> list[str]:
     """What the best attempt lacks and an image could show: not what an edit had to keep."""
-    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
-    checks = best.verdict.checks if best and best.verdict else ()
+    checks = _checks(record)
     preserved = {check.requirement.text for check in checks if check.requirement.kind == "kept"}
     return [text for text in record.unresolved if text not in preserved]
+
+
+def _checks(record: "RunRecord") -> Sequence[RequirementCheck]:
+    """The checks of the best attempt."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    return best.verdict.checks if best and best.verdict else ()
 
 
 def _add(record: "RunRecord") -> str:

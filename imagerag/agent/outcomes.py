@@ -13,6 +13,7 @@ from imagerag.agent.errors import (
     JudgeReplyError,
     RefusalError,
 )
+from imagerag.agent.intents import only_unclear_fails
 from imagerag.agent.no_reference_reason import no_reference_reason
 from imagerag.agent.state import RunState, latest_attempt, next_searches
 from imagerag.agent.types import Attempt, Outcome, RunConfig, RunResult, Verdict
@@ -45,6 +46,10 @@ def result_of(
         return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
     if verdict.aligned:
         return RunResult(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
+    if only_unclear_fails(verdict):
+        unclear = "; ".join(check.evidence for check in verdict.checks if check.unclear)
+        reason = f"the feedback is unclear: {unclear}"
+        return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=("unclear_feedback",))
     lacking = "; ".join(describe_missing(verdict, state)) or "the prompt as a whole"
     if attempt.round >= config.max_rounds:
         return RunResult(

@@ -11,7 +11,7 @@ from langgraph.types import Send
 
 from imagerag.agent.calls.costs import requests_made, spent
 from imagerag.agent.feedback import search_text
-from imagerag.agent.intents import only_comparisons_fail
+from imagerag.agent.intents import only_comparisons_fail, only_unclear_fails
 from imagerag.agent.retrieval.escalation import may_ask_again
 from imagerag.agent.retrieval.web_search import bytes_of_round
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
@@ -41,7 +41,7 @@ async def route_after_critique(
     verdict = attempt.verdict if attempt else None
     if attempt is None or verdict is None or verdict.aligned is not False:
         return "finish"
-    if attempt.round >= runtime.context.max_rounds:
+    if attempt.round >= runtime.context.max_rounds or only_unclear_fails(verdict):
         return "finish"
     return "regenerate" if only_comparisons_fail(verdict) else "extract_concepts"
 

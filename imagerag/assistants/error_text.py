@@ -17,7 +17,7 @@ from imagerag.formatting.quoting import line
 FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
 """Errors that only the person at the machine can mend; the message includes the command for it."""
 
-_COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
+_COMMAND: Final = re.compile(r"`?\bimagerag (?:--home (?:'[^']*'|\S+) )?[a-z]+\b")
 
 
 def format_error(error: Exception) -> str:

@@ -17,6 +17,7 @@ from imagerag.assistants.tool_outputs import (
 )
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting.check_labels import VERDICTS, WAYS
+from imagerag.formatting.interface_terms import in_home
 from imagerag.formatting.numbers import cosine, counted, percent
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 
@@ -105,10 +106,8 @@ def _report(name: str, contents: "Facets", snapshots: list[str]) -> LibraryRepor
 def format_libraries(report: LibrariesReport) -> str:
     """The libraries, a paragraph each."""
     if not report.libraries:
-        return (
-            "There is no library yet. The user makes one: imagerag index PATH --library NAME\n"
-            "Next: generate_image works without."
-        )
+        make = in_home("imagerag index PATH --library NAME")
+        return f"There is no library yet. The user makes one: {make}\nNext: generate_image works without."
     head = [f"{counted(len(report.libraries), 'library', 'libraries')} {report.note}".strip() + f" ({FOREIGN}):"]
     middle = ["\n".join(_lines(one)) for one in report.libraries]
     return fitted(head, middle, ["Next: search_references(library=…) looks into one."], more="more")

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, UsedReference, WebSource
+from imagerag.assistants.error_text import without_command
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
+from imagerag.formatting.interface_terms import in_home
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 from imagerag.formatting.web_credits import found_text, licence_text
@@ -36,7 +38,7 @@ def format_run(record: RunRecord) -> str:
             *_warned(record),
             *_image(record),
         ]
-        return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
+        return fitted(head, [], [*_account(record), f"Next: {_unfinished(record)}"])
     ended = labels.OUTCOMES[record.outcome]
     head = [
         f"{ended.name}: {ended.meaning}.",
@@ -52,6 +54,13 @@ def format_run(record: RunRecord) -> str:
     if record.sources:
         references += [f"{labels.WEB_SOURCES.capitalize()} ({FOREIGN}):", *map(_web_source, record.sources)]
     return fitted(head, references, [*_account(record), f"Next: {_next(record)}"], more="more")
+
+
+def _unfinished(record: RunRecord) -> str:
+    """The next step of a run that was stopped, or that a process makes right now, which its record's says."""
+    if record.next_steps and "being made" in record.next_steps[0]:
+        return f"wait: {line(without_command(record.next_steps[0]), 200)}."
+    return "continue_run(run_id) goes on where it was stopped."
 
 
 def _waiting(record: RunRecord) -> str:
@@ -167,7 +176,7 @@ def _next(record: RunRecord) -> str:
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
-        return f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this."
+        return in_home(f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this.")
     if record.error == "AuthError":
         return "tell the user the reason: a key is missing or wrong, and only they can set it."
     return AFTER_RUN[record.outcome]

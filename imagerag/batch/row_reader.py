@@ -13,9 +13,20 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.regular_files import open_regular, open_regular_text
+from imagerag.agent.regular_files import open_regular
 from imagerag.batch.input_row import InputRow, default_id, parse_row, row_hash
-from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, canonical_row, filters, label_note, several, table
+from imagerag.evals.suites.prompt_columns import (
+    LABELS,
+    SUFFIXES,
+    TABLES,
+    canonical_row,
+    encoding_note,
+    filters,
+    label_note,
+    open_prompts,
+    several,
+    table,
+)
 from imagerag.store.path_policy import PathPolicy
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
@@ -55,15 +66,16 @@ def notes(source: str | Path) -> list[str]:
     """Notes on columns that have no effect here."""
     path = Path(source).expanduser()
     try:
-        with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            if path.suffix.lower() in (".csv", ".tsv"):
+        guess = encoding_note(path)
+        with open_prompts(path) as file:
+            if path.suffix.lower() in TABLES:
                 columns = set(canonical_row(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
             else:
                 row = json.loads(file.readline(_LONGEST) or "0") if path.suffix.lower() != ".txt" else 0
                 columns = set(canonical_row(row)) if isinstance(row, dict) else set()
     except (OSError, ValueError, RecursionError, csv.Error):
         return []  # the batch tells it, line by line
-    return [note] if (note := label_note(columns)) else []
+    return [note for note in (guess, label_note(columns)) if note]
 
 
 def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[InputRow]:
@@ -76,7 +88,7 @@ def _of_file(path: Path, files: PathPolicy) -> Iterator[InputRow]:
     if suffix not in SUFFIXES:
         raise UsageError(f"{path} is no batch: its name has to end in {', '.join(SUFFIXES)}")
     try:
-        if suffix in (".csv", ".tsv"):
+        if suffix in TABLES:
             yield from _of_csv(path, files)
             return
         with open_regular(path) as file:
@@ -135,8 +147,15 @@ def _no_number(word: str) -> None:
 
 
 def _of_csv(path: Path, files: PathPolicy) -> Iterator[InputRow]:
-    with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = table(file, path.suffix.lower())
+    try:
+        text = open_prompts(path)
+    except ValueError as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    with text:
+        try:
+            rows = table(text, path.suffix.lower())
+        except csv.Error as error:
+            raise UsageError(f"{path}, line 1, is not CSV: {error}") from error
         try:
             if "prompt" not in canonical_row(dict.fromkeys(rows.fieldnames or (), "here")):
                 raise UsageError(f"{path} has no column 'prompt' in its first row")

@@ -85,6 +85,7 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
         """Run a command line and exit with its exit code."""
         from imagerag.cli.exit_codes import fail
+        from imagerag.formatting.interface_terms import use_home
 
         arguments = sys.argv[1:] if args is None else list(args)
         if extra.get("standalone_mode") is False:
@@ -96,6 +97,8 @@ class Commands(click.Group):
             if "--debug" in arguments or os.environ.get("IMAGERAG_DEBUG"):
                 raise
             code = fail(error, as_json="--json" in arguments or "--jsonl" in arguments)
+        finally:
+            use_home(None)
         sys.exit(code or 0)
 
 
@@ -122,6 +125,10 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
     # torch reads this on import: spinning threads would take the processor from decoding.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     ctx.obj = Globals(home)
+    if home is not None:
+        from imagerag.formatting.interface_terms import use_home
+
+        use_home(os.path.abspath(os.path.expanduser(home)))
     from imagerag.logging_setup import log_to_stderr
 
     log_to_stderr(os.environ.get("IMAGERAG_LOG"))

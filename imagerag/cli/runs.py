@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -76,25 +77,27 @@ def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json
     criteria = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
         criteria |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
-    entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **criteria))
+    rag = ImageRAG(home=globals_.home)
+    entries = asyncio.run(rag.runs.list(limit, **criteria))
     if as_json:
         from imagerag.schemas.runs import RunsDocument
 
         say_json(RunsDocument(runs=list(entries)).as_json())
     elif entries:
         wide = columns() >= WIDE
-        say_all(table([_row(entry, wide=wide) for entry in entries], right={1, 3, 4}, cut=6))
+        rows = [_row(entry, wide=wide, under_way=rag.runs.is_under_way_sync) for entry in entries]
+        say_all(table(rows, right={1, 3, 4}, cut=6))
     else:
         say("no runs like that" if criteria else "no runs yet: imagerag demo")
     return 0
 
 
-def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
+def _row(entry: "RunEntry", *, wide: bool, under_way: Callable[[str], bool]) -> list[str]:
     score = "" if entry.score is None else percent(entry.score)
     return [
         entry.run_id,
         dim(ago(entry.created)) if wide else "",
-        run_standing(entry),
+        run_standing(entry, under_way),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
         accent((MARK if entry.parent_run else "") + (STAR if entry.favourite else "")),
@@ -102,8 +105,14 @@ def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
     ]
 
 
-def run_standing(entry: "RunEntry") -> str:
-    """The outcome or status of a run."""
+def run_standing(entry: "RunEntry", under_way: Callable[[str], bool]) -> str:
+    """The outcome or status of a run.
+
+    Args:
+        under_way: whether a process makes the unfinished run with an id.
+    """
+    if entry.status == "running":
+        return f"… {labels.UNFINISHED[under_way(entry.run_id)].name}"
     word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
         return accent(f"✓ {word}")

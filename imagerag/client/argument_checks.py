@@ -178,14 +178,14 @@ def _comparable(hint: Any) -> Any:
     if origin is Collection:
         return Annotated[list[_comparable(parts[0])], BeforeValidator(_as_list)]  # type: ignore[misc]
     if origin is Iterable:  # its items are checked as they are read
-        return Annotated[InstanceOf[Iterable], BeforeValidator(_no_text)]
+        return Annotated[InstanceOf[Iterable[Any]], BeforeValidator(_no_text)]
     if origin in (Literal, type) or hint is Any:
         return hint
     if origin is not None:
         return origin[tuple(map(_comparable, parts))]
     if getattr(hint, "_is_protocol", False):
         return Annotated[Any, AfterValidator(partial(_with_methods, hint))]
-    return InstanceOf[hint] if isinstance(hint, type) and hint not in _SCALARS else hint
+    return InstanceOf[hint] if isinstance(hint, type) and hint not in _SCALARS else hint  # type: ignore[misc]
 
 
 def _as_list(value: object) -> object:

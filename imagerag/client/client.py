@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
-from imagerag.client.argument_checks import check_arguments, checked
+from imagerag.client.argument_checks import check_arguments
 from imagerag.client.argument_types import (
     Candidates,
     Concurrency,
@@ -79,7 +79,6 @@ class ImageRAG:
         UsageError: an unknown preset or setting.
     """
 
-    @checked
     def __init__(
         self,
         *,
@@ -100,7 +99,7 @@ class ImageRAG:
             embedder=embedder,
             library=library,
             reranker=reranker,
-            home=str(home) if home is not None else None,
+            home=str(home) if isinstance(home, Path) else home,
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)

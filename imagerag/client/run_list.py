@@ -1,6 +1,7 @@
 """The part of `ImageRAG.runs` that reads the list of runs as a whole, and who makes them."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
@@ -8,9 +9,10 @@ from imagerag.client.argument_checks import check_arguments
 from imagerag.client.argument_types import Dollars
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
+from imagerag.store.file_lock import is_left, is_locked
 
 if TYPE_CHECKING:
-    from imagerag.store.run_index import RunIndex
+    from imagerag.store.run_index import RunEntry, RunIndex
 
 
 class RunFilters(TypedDict, total=False):
@@ -55,9 +57,22 @@ class RunListAPI:
         Args:
             run_id: the whole id.
         """
-        from imagerag.store.file_lock import is_locked
-
         return await asyncio.to_thread(is_locked, self._context.home.lock(run_id))
+
+    async def _correct_left(self, entries: "Sequence[RunEntry]") -> bool:
+        """Correct the lines of unfinished runs whose process was killed; returns whether there are some.
+
+        A killed process leaves its lock's file. Correcting the line removes that, so that each is looked at once.
+        """
+        home = self._context.home
+        unfinished = [entry.run_id for entry in entries if entry.status == "running"]
+        left = await asyncio.to_thread(lambda: [one for one in unfinished if is_left(home.lock(one))])
+        if left:
+            from imagerag.graphs.runs.records import relist_left
+
+            for run_id in left:
+                await relist_left(self._context.dependencies, run_id)
+        return bool(left)
 
     async def _index(self) -> "RunIndex":
         from imagerag.store.run_index import RunIndex

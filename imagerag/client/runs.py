@@ -45,7 +45,11 @@ class RunsAPI(RunListAPI, RunEstimatesAPI, RunStorageAPI, RunSteeringAPI):
             filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, `favourite`, `parent_run`, `after`,
                 as `store.run_index.RunIndex.list` takes them.
         """
-        return await (await self._index()).list(limit, outcome=outcome, text=text, **filters)
+        index = await self._index()
+        entries = await index.list(limit, outcome=outcome, text=text, **filters)
+        if await self._correct_left(entries):
+            return await index.list(limit, outcome=outcome, text=text, **filters)
+        return entries
 
     async def get(self, run_id: str) -> "RunRecord":
         """Read the record of a run, finished or not.

@@ -36,6 +36,9 @@ AFTER_CAUSE: Final[Mapping[str, str]] = {
     "already_used": _LACKING,
     "rejected_by_reranker": f"continue_run(run_id, add_images=[id]) with one that the reranker left out; or {_LACKING}",
     "missing_file": "tell the user that files of the library are gone; imagerag index PATH --library NAME follows them",
+    "unclear_feedback": (
+        "ask the user which thing is meant; then continue_run(run_id of the run before, feedback=words that name it)"
+    ),
     "below_threshold": f"call generate_image as before with a lower threshold, if one was set; or {_LACKING}",
 }
 """Cause of a missing reference → next step of an assistant. `agent/next_steps.py` has those of a person."""

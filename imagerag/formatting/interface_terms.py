@@ -53,6 +53,14 @@ _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
 _LITERAL: Final = re.compile(r"(?<=: )imagerag [^\0]+$")
 
+COMMANDS: Final = (
+    *dict.fromkeys(command.split()[0] for command in _COMMANDS.values()),
+    "demo", "similarity", "report", "diff", "eval", "models", "prices", "ui", "mcp", "trust", "doctor",
+)  # fmt: skip
+"""The commands of the command line."""
+
+_TYPED: Final = re.compile(rf"\bimagerag (?=(?:{'|'.join(COMMANDS)})\b)")
+
 _FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
 """The name of a value before what is wrong with it, as `formatting.messages.invalid` says it."""
 
@@ -101,9 +109,30 @@ def _literal(value: Any) -> str:
     return "..." if value is ... or "`" in text or "\n" in text else text
 
 
+_home: str | None = None
+
+
+def use_home(home: str | None) -> None:
+    """Name a data directory in the commands that this process prints from now on; None is none.
+
+    Args:
+        home: one that the user's next command would not find without being told.
+    """
+    global _home
+    _home = home
+
+
+def in_home(text: str) -> str:
+    """A text whose commands name the data directory, if they have to."""
+    if _home is None:
+        return text
+    typed = f"imagerag --home {shlex.quote(_home)} "
+    return _TYPED.sub(lambda _: typed, text)
+
+
 def as_commands(message: str) -> str:
     """Replace calls and parameters of the Python API in a message by commands and options."""
-    return _PARAMETER.sub(_option, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+    return in_home(_PARAMETER.sub(_option, _CALL.sub(lambda match: _command(match[1]) or match[0], message)))
 
 
 def command_parts(message: str) -> list[str]:
@@ -113,7 +142,7 @@ def command_parts(message: str) -> list[str]:
     """
     plain = message.replace("\0", " ")
     marked = _CALL.sub(lambda match: f"\0{command}\0" if (command := _command(match[1])) else match[0], plain)
-    return _LITERAL.sub(r"\0\g<0>\0", _PARAMETER.sub(_option, marked)).split("\0")
+    return in_home(_LITERAL.sub(r"\0\g<0>\0", _PARAMETER.sub(_option, marked))).split("\0")
 
 
 def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
@@ -128,7 +157,7 @@ def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
             return match[0].strip("`")
         return f"the server's {_option(match)}"
 
-    return _PARAMETER.sub(argument, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+    return in_home(_PARAMETER.sub(argument, _CALL.sub(lambda match: _command(match[1]) or match[0], message)))
 
 
 def as_field_names(message: str, names: Mapping[str, str]) -> str:
@@ -144,7 +173,7 @@ def as_field_names(message: str, names: Mapping[str, str]) -> str:
             return _option(match)
         return f"“{names[name]}”" if value in ("", "True", "X", "SPEC") else f"“{names[name]}” {value}"
 
-    return _PARAMETER.sub(field, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
+    return in_home(_PARAMETER.sub(field, _CALL.sub(lambda match: _command(match[1]) or match[0], message)))
 
 
 def in_field_names(message: str, names: Mapping[str, str]) -> str:

@@ -100,6 +100,12 @@ STATUSES: Final[Mapping[str, Label]] = {
 }
 """Statuses of a run without an outcome."""
 
+UNFINISHED: Final[Mapping[bool, Label]] = {
+    True: Label("being made", "a process makes the run right now", "calm"),
+    False: Label("stopped", "the run's process was stopped; it can be resumed", "warn"),
+}
+"""Unfinished runs, by whether a process makes them."""
+
 JOBS: Final[Mapping[str, Label]] = {"queued": Label("waits for its turn", "other runs go first"), **STATUSES}
 """Statuses of a server's job."""
 

@@ -17,6 +17,19 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     Raises:
         UsageError: a folder or a limit that cannot be, or an address that cannot be bound.
     """
+    from imagerag.formatting.interface_terms import use_home
+    from imagerag.store.data_dir import DataDir
+
+    home = rag.dependencies.home
+    # The terminal of whoever is told to type a command may lack the environment that the server was started with.
+    use_home(None if home == DataDir.default() else str(home.root))
+    try:
+        await _serve(rag, options, token)
+    finally:
+        use_home(None)
+
+
+async def _serve(rag: "ImageRAG", options: Mapping[str, Any], token: str | None) -> None:
     from imagerag.assistants.service import ChatService
     from imagerag.assistants.tool_result import RunLimits
     from imagerag.assistants.usage_limits import ServerBudget, ServerLimits

@@ -1,8 +1,11 @@
 """CSV reader in which an unclosed quote does not swallow the following lines, and a row has a largest size."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import IO, Final
+
+from imagerag.store.text_files import separator_of
 
 _NO_END: Final = "a quote that begins there is not closed where its cell ends: close or remove it"
 _PART: Final = 2**16
@@ -27,6 +30,17 @@ class Lines:
                 pass
             raise csv.Error(f"it is longer than {_size_text(self._longest)}")
         return line
+
+
+def separated(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
+    """The cell separator, by the first line with content, and the lines of the table without Excel's `sep=` line."""
+    first = next(lines, "")
+    if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
+        return first[4], lines
+    beginning = [first] if first else []
+    while beginning and not beginning[-1].strip() and (line := next(lines, "")):
+        beginning.append(line)
+    return separator_of("".join(beginning).strip("\r\n"), suffix), chain(beginning, lines)
 
 
 class _RowTooLong(csv.Error):

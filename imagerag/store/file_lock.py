@@ -8,7 +8,8 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imagerag.agent.completion import to_completion
@@ -26,7 +27,7 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
     The kernel releases the lock at once when a process is killed.
 
     Args:
-        path: the lock file; it is removed when the lock is released.
+        path: the lock file, which names this process; it is removed when the lock is released.
 
     Raises:
         RunStateError: the lock is held already.
@@ -37,7 +38,10 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
     with storage_errors(path, "cannot write"):
         file = locked(path)
     if file is None:
-        raise RunStateError(f"run {run_id} is being made right now: imagerag show {run_id} --watch follows it")
+        raise RunStateError(under_way(path, run_id))
+    with suppress(OSError):  # a full disk: nobody will know which process it is
+        os.ftruncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
     try:
         yield
     finally:
@@ -71,6 +75,27 @@ def is_locked(path: Path) -> bool:
     if file is not None:
         os.close(file)
     return file is None and path.exists()
+
+
+def is_held(path: Path) -> bool:
+    """Whether the run is known to be being made; never on systems without such locks."""
+    return sys.platform != "win32" and is_locked(path)
+
+
+def is_left(path: Path) -> bool:
+    """Whether the file of a lock is there that nobody holds: its process was killed."""
+    return path.exists() and not is_locked(path)
+
+
+def under_way(path: Path, run_id: str) -> str:
+    """Sentence about a run that is being made: by which process and since when, as far as known, and what to type."""
+    who = []
+    with suppress(OSError):
+        holder, since = path.read_text("ascii", "replace"), datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        who = [f"by process {holder}"] if holder.isdecimal() else []
+        who.append(f"since {since:%Y-%m-%d %H:%M:%S} UTC")
+    known = f" ({', '.join(who)})" if who else ""
+    return f"run {run_id} is being made right now{known}: imagerag show {run_id} --watch follows it"
 
 
 def waiting_lock(path: Path, *, alone: bool) -> int | None:

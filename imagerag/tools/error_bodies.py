@@ -2,7 +2,8 @@
 
 Known shapes are `{"error": {…}}` (OpenAI), `[{"error": {…}}]` (Gemini), `{"error": "text"}` (Ollama, Hugging Face),
 `{"detail": …}` (FastAPI), `{"message": …}` (LiteLLM, Mistral), `{"errors": […]}` (Cloudflare), `{"object": "error", …}`
-(vLLM), JSON inside text, an HTML page (proxies), and each of them with status 200.
+(vLLM), `{"choices": [{"error": {…}}]}` (OpenRouter), JSON inside text, an HTML page (proxies), and each of them with
+status 200.
 """
 
 import json
@@ -101,6 +102,8 @@ def read_body(body: object) -> ErrorBody:
     whole = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
     if isinstance(body, str):
         body = _parsed(body)
+    if isinstance(body, Mapping) and (broken := _broken_choice(body)) is not None:
+        body = {"error": broken}
     facts = _facts(body, 0)
     texts = [_words(body, 0), _upstream(facts), _beside(body)]
     words = " — ".join(dict.fromkeys(filter(None, texts))) or (whole if body else "")
@@ -129,6 +132,8 @@ def in_good_answer(body: object) -> ErrorBody | None:
     answer = body[0] if isinstance(body, list) and body else body
     if not isinstance(answer, Mapping):
         return None
+    if _broken_choice(answer) is not None:
+        return read_body(answer)
     error = answer.get("error") or answer.get("errors")
     unsaid = isinstance(answer.get("error"), Mapping | list) and not RESULTS & answer.keys()  # {"error": {}}
     if (error or unsaid) and not any(answer.get(name) for name in ("choices", "data", "output", "images")):
@@ -137,6 +142,17 @@ def in_good_answer(body: object) -> ErrorBody | None:
     if isinstance(body, Mapping) and (bare or answer.get("object") == "error"):
         return read_body(body)
     return None
+
+
+def _broken_choice(answer: Mapping[str, Any]) -> object:
+    """The error of a choice without an answer, as OpenRouter sends it where a provider fails halfway; None if none."""
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, Mapping) or not choice.get("error"):
+        return None
+    message = choice.get("message")
+    held = isinstance(message, Mapping) and any(message.get(name) for name in ("content", "images", "tool_calls"))
+    return None if held else choice["error"]
 
 
 def holds_image(text: str, *, broken: bool = False) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types import RunConfig
 from imagerag.agent.types.filters import parse_filter
 from imagerag.batch.row_reader import notes, read_rows
@@ -118,3 +119,37 @@ def test_several_filters_in_one_text_are_the_same_in_tables_and_lines(
         file.write_text(json.dumps({"prompt": "a cat", "filter": text}) + "\n")
     (line,), (case,) = read_rows(file), prompt_suite(file).cases
     assert parse_filter(line.options["filter"]) == parse_filter(parts) == case.filter
+
+
+EXCEL = [
+    "id;prompt;seed\r\none;ein Kürbis für Österreich;3\r\n;;\r\n",
+    "sep=;\r\nid;prompt;seed\r\none;ein Kürbis für Österreich;3\r\n",
+    "id\tprompt\tseed\r\none\tein Kürbis für Österreich\t3\r\n",
+]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("text", EXCEL)
+def test_a_table_of_excel_means_the_same_in_every_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+    file = tmp_path / "excel.csv"
+    file.write_bytes(text.encode(encoding))
+    suite, (line,) = prompt_suite(file), read_rows(file)
+    assert [(case.id, case.prompt, case.seeds) for case in suite.cases] == [("one", "ein Kürbis für Österreich", (3,))]
+    assert (line.problem, line.id, line.prompt, line.options) == ("", "one", "ein Kürbis für Österreich", {"seed": "3"})
+    guesses = ["Windows-1252" in note for note in (*suite.notes, *notes(file))]
+    assert guesses == ([True, True] if encoding == "cp1252" else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("prompt\na red, solid circle\n", "case 1 has more cells than the first row"),
+        ("prompt;seed\na cat;7,0\n", "case 1: a seed is a whole number from 0 to 4294967295, not '7,0'"),
+        ("prompt,seed\na cat,-1\n", "a seed is a whole number"),
+    ],
+)
+def test_an_evaluation_measures_no_other_prompt_than_the_one_in_the_table(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "cases.csv"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=told):
+        prompt_suite(file)

@@ -97,6 +97,23 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("answer", "ask", "Is there a dragon?", "--json")
 
 
+def test_what_is_printed_about_odd_libraries(imagerag: Imagerag, tmp_path: Path) -> None:
+    """None has a caption, a date or a threshold; one is empty, one is a snapshot, and one cannot be read."""
+    rag = ImageRAG(home=tmp_path / "home", embedder="sketch")
+    (tmp_path / "one.png").write_bytes(sample_image("one"))
+    for name in ("one", "damaged"):
+        rag.libraries.index_sync(tmp_path / "one.png", library=name, check=False)
+    rag.libraries.open_sync("empty", create=True)
+    rag.libraries.snapshots.create_sync("v1", "one")
+    for manifest in (tmp_path / "home" / "libraries" / "damaged.lance").rglob("*.manifest"):
+        manifest.write_bytes(b"no table")
+    for name in ("empty", "one", "one@v1"):
+        for command, schema in (("info", "library"), ("stats", "library-stats")):
+            checked(json.loads(imagerag("library", command, name, "--json").stdout), schema)
+    checked(json.loads(imagerag("library", "info", "damaged", "--json").stdout), "error")
+    assert checked(json.loads(imagerag("library", "list", "--json").stdout), "libraries")
+
+
 def test_what_the_doctor_and_batches_print(imagerag: Imagerag, tmp_path: Path) -> None:
     checked(json.loads(imagerag("doctor", "--json").stdout), "doctor")
     checked(json.loads(imagerag("eval", "judge", "--classes", "3", "--others", "1", "--json").stdout), "judge-eval")

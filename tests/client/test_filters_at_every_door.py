@@ -1,7 +1,6 @@
 """A filter is the same at every door: settings, Python, records, and runs that go on."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from imagerag.agent.errors import FilterError, UsageError
 from imagerag.agent.types import RunSpec
 from imagerag.store.library.maintenance.changes import ImageChanges
 from imagerag.store.library.sources.file_selection import ExcludedFiles
+from tests.conftest import copied
 
 
 @pytest.fixture
 def rag(sketch_home: Path, tmp_path: Path) -> ImageRAG:
-    return ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, tmp_path / "home"))
+    return ImageRAG(preset="sketch", home=copied(sketch_home, tmp_path / "home"))
 
 
 async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,13 +25,14 @@ from imagerag.graphs import server
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import sample_image
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
+from tests.conftest import copied
 
 
 @pytest.fixture(scope="module")
 def filled(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a library `mine` of two pictures, one of which came after its snapshot `v1`."""
     root = tmp_path_factory.mktemp("filled")
-    shutil.copytree(sketch_home, root / "home")
+    copied(sketch_home, root / "home")
     (root / "pictures").mkdir()
     rag = ImageRAG(preset="sketch", home=root / "home", library="mine")
     for number, name in enumerate(("one", "two")):

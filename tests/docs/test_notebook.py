@@ -1,11 +1,12 @@
 """The tutorial notebook, run by a Jupyter kernel; and what results show in one."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import copied
 
 nbclient = pytest.importorskip("nbclient", reason="a development tool that is not installed")
 nbformat = pytest.importorskip("nbformat", reason="a development tool that is not installed")
@@ -19,7 +20,7 @@ def outputs(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> list
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "it is kept without outputs"
     here = tmp_path_factory.mktemp("notebook")
-    shutil.copytree(sketch_home, here / "home")
+    copied(sketch_home, here / "home")
     env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGERAG_")}
     env |= {"IMAGERAG_HOME": str(here / "home"), "IPYTHONDIR": str(here), "JUPYTER_RUNTIME_DIR": str(here)}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")

@@ -1,6 +1,5 @@
 """Feedback over HTTP: the image that is sent to be changed, the words, and what the judge is asked."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from imagerag import ImageRAG, Outcome
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
 from tests.cli.conftest import Imagerag, document, one_line
+from tests.conftest import copied
 
 PROMPT = "a red solid circle and a blue solid star on a mint background"
 
@@ -30,7 +30,7 @@ async def test_the_image_is_edited_and_judged_by_the_words(
         generator=f"openai:gpt-image-2@{server.base_url}",
         judge=f"openai:some-vlm?max_images=9@{server.base_url}",
         library=None,
-        home=shutil.copytree(sketch_home, tmp_path / "home"),
+        home=copied(sketch_home, tmp_path / "home"),
     )
     first = await rag.generate(PROMPT, judge_mode=mode, max_rounds=0)
     assert first.outcome is Outcome.ALIGNED

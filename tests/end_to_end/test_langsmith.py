@@ -7,7 +7,6 @@ import base64
 import email
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import zstandard
 
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, SketchResponder
+from tests.conftest import copied
 from tests.processes import imagerag
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
@@ -121,7 +121,7 @@ def traced() -> Iterator[Desk]:
 
 @pytest.fixture
 def home(sketch_home: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(sketch_home, tmp_path / "home")
+    return copied(sketch_home, tmp_path / "home")
 
 
 def run(traced: Desk, home: Path, *arguments: str) -> dict[str, Any]:

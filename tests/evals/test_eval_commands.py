@@ -1,7 +1,6 @@
 """`imagerag eval` as its user types it."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from imagerag.evals.check_record import Target
 from imagerag.evals.judges.generated_questions import KINDS
 from imagerag.evals.sketch import sections
 from imagerag.tools.testing.fakes import sample_image
+from tests.conftest import copied
 
 
 def test_an_evaluation_from_beginning_to_end(
     imagerag: Any, sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(sketch_home, tmp_path / "home")
+    copied(sketch_home, tmp_path / "home")
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\na teal checkered crescent\n")
     out = tmp_path / "out"
     asked = ["eval", "run", str(tmp_path / "set.txt"), "--out", str(out), "--preset", "sketch"]
@@ -66,7 +66,7 @@ def test_what_there_is_and_what_there_is_not(imagerag: Any, tmp_path: Path) -> N
 
 
 def test_a_study_and_a_judge(imagerag: Any, sketch_home: Path, tmp_path: Path) -> None:
-    shutil.copytree(sketch_home, tmp_path / "home")
+    copied(sketch_home, tmp_path / "home")
     (tmp_path / "set.txt").write_text("a teal checkered crescent\n")
     (tmp_path / "arms.toml").write_text('[arms.other]\nrun = "imagerag_test_arm:draw"\n')
     assert imagerag("trust", str(tmp_path / "arms.toml"))[0] == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from imagerag.store.library.library import Library
 from imagerag.tools.testing.fakes import HashEmbedder
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
+from tests.conftest import copied
 from tests.mcp.conftest import IMPATIENT, handed_in, refused
 from tests.processes import relayed
 
@@ -53,7 +53,7 @@ async def test_the_client_is_answered_while_bombs_are_decoded(armed: Any, impati
 async def test_over_stdio_too(sketch_home: Path, tmp_path: Path) -> None:
     """There is one client, and one server for it: what it asks beside the bombs is answered all the same."""
     folder, home = tmp_path / "pictures", tmp_path / "home"
-    shutil.copytree(sketch_home, home)
+    copied(sketch_home, home)
     folder.mkdir()
     (folder / "good.png").write_bytes(tiny_png("one"))
     for name, made in KINDS.items():

@@ -7,7 +7,6 @@ another one come to their end, and memory is bounded, that of the processes that
 import asyncio
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from mcp import Client
 from imagerag.http_server.connection_limits import raise_file_limit
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
+from tests.conftest import copied
 from tests.mcp.conftest import IMPATIENT, handed_in, refused
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -137,7 +137,7 @@ async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: 
     (pictures / "good.png").write_bytes(tiny_png("good"))
     for name, made in BOMBS.items():
         (pictures / name).write_bytes(made())
-    home = Path(shutil.copytree(sketch_home, tmp_path / "home"))
+    home = copied(sketch_home, tmp_path / "home")
     with serving(home, pictures, tmp_path) as (child, url), ExitStack() as idle:
         place = ("127.0.0.1", int(url.rpartition(":")[2].partition("/")[0]))
         async with Client(url, mode="legacy") as honest, Client(url, mode="legacy") as hostile:

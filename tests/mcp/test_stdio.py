@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from mcp.client.stdio import StdioServerParameters
 from imagerag import ImageRAG
 from imagerag.agent.types import Outcome
 from imagerag.formatting import labels
+from tests.conftest import copied
 from tests.processes import IMAGERAG, relayed
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
@@ -47,7 +47,7 @@ def over_loopback(place: Any) -> list[str]:
 
 
 async def test_the_embedded_world_with_a_human_in_it(sketch_home: Path, tmp_path: Path, mode: str, kit: Any) -> None:
-    shutil.copytree(sketch_home, tmp_path, dirs_exist_ok=True)
+    copied(sketch_home, tmp_path, dirs_exist_ok=True)
     human, heard = kit.human(["1"]), list[str]()
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:

@@ -8,7 +8,6 @@ At two steps here; `STORM=full` in the environment makes it all of them (minutes
 import json
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
+from tests.conftest import copied
 from tests.processes import python
 
 FULL = os.environ.get("STORM") == "full"
@@ -47,7 +47,7 @@ asyncio.run(ImageRAG(preset="sketch", home=home).generate(prompt, run_id=run))
 
 @pytest.fixture(scope="module")
 def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("killed") / "home")
+    return copied(sketch_home, tmp_path_factory.mktemp("killed") / "home")
 
 
 def imagerag(home: Path, *arguments: str) -> Result:

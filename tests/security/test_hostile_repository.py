@@ -20,6 +20,7 @@ from imagerag.cli import main
 from imagerag.graphs.configuration import settings
 from imagerag.store.trust_store import config_folder
 from imagerag.tools.testing.fakes import sample_image
+from tests.conftest import copied
 from tests.tools.wire import Wire, wire
 
 KEY = "sk-not-for-them-0123456789"
@@ -64,7 +65,7 @@ def model_folder(folder: Path, mark: Path, **text: Any) -> Path:
 
 def hostile_home(home: Path, sketch_home: Path, model: str) -> None:
     """A home with a library whose metadata names an encoder of a path."""
-    shutil.copytree(sketch_home, home)
+    copied(sketch_home, home)
     from imagerag.store.data_dir import DataDir
     from imagerag.store.library.database import open_table
     from imagerag.store.library.library_metadata import METADATA_KEY

@@ -36,7 +36,7 @@ async def test_the_good_ones_are_in_and_the_bad_ones_are_named(
     (folder / "scans.jpg").write_bytes(bombs.jpeg_of_scans(40_000))
     (folder / "chunks.png").write_bytes(bombs.png_of_empty_chunks(3_000_000))
     (folder / "comments.gif").write_bytes(bombs.gif_of_comments(30_000_000))
-    report = await ImageRAG(preset="sketch", home=new_home).libraries.index(folder, library="shop")
+    report = await ImageRAG(preset="sketch", home=new_home).libraries.index(folder, library="shop", embedder="sketch")
     assert report.added == 4
     reasons = {Path(path).name: reason for path, reason in report.skipped}
     assert set(reasons) == {"scans.jpg", "chunks.png", "comments.gif"}

@@ -8,7 +8,6 @@ import base64
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.configuration.settings import resolve
 from imagerag.tools.spec import BackendSpec
+from tests.conftest import copied
 from tests.tools.wire import Wire, wire
 
 USER, PASSWORD, KEY = "bobby-tables", "hunter2-pass-phrase", "querykey-9f8e7d6c5b4a"
@@ -58,7 +58,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_every_command_of_a_whole_run(
     server: Wire, tmp_path: Path, sketch_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.copytree(sketch_home, tmp_path / "home")
+    copied(sketch_home, tmp_path / "home")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "config"))

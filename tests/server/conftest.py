@@ -1,18 +1,18 @@
 """One server for all tests of this folder: it takes seconds to start."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import copied
 from tests.server.serving import served
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Path:
     """The server's home."""
-    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("served") / "home")
+    return copied(sketch_home, tmp_path_factory.mktemp("served") / "home")
 
 
 @pytest.fixture(scope="session")

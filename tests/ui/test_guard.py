@@ -1,6 +1,5 @@
 """Requests under foreign names, from foreign pages, forged, or without the token."""
 
-import shutil
 from pathlib import Path
 
 import httpx
@@ -11,6 +10,7 @@ from imagerag.http_server.access import HttpOptions
 from imagerag.ui.app import make_app
 from imagerag.ui.guard import csrf_token
 from imagerag.ui.state import UiState
+from tests.conftest import copied
 
 TOKEN = "0123456789abcdefSECRET"
 
@@ -76,7 +76,7 @@ async def test_nobody_is_led_elsewhere_after_the_token(tmp_path: Path, after: st
 
 
 async def test_every_answer_says_what_a_browser_may_load(sketch_home: Path, tmp_path: Path) -> None:
-    own, _ = client(shutil.copytree(sketch_home, tmp_path / "home"))
+    own, _ = client(copied(sketch_home, tmp_path / "home"))
     for path in ("/", "/nothing", "/static/app.js", "/images/00"):
         headers = (await own.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from imagerag.ui.guard import CSRF_HEADER, csrf_token
 from imagerag.ui.pages.run import FOLLOWERS
 from imagerag.ui.run_tasks import MOST
 from imagerag.ui.state import UiState
+from tests.conftest import copied
 from tests.ui.conftest import client_of
 
 
 @pytest.fixture(scope="module")
 def rag(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRAG]:
-    home = Path(shutil.copytree(sketch_home, tmp_path_factory.mktemp("limits") / "home"))
+    home = copied(sketch_home, tmp_path_factory.mktemp("limits") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGERAG_HOME", str(home))
         patch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, SketchResponder
+from tests.conftest import copied
 from tests.http_serving import free_port
 from tests.processes import IMAGERAG, Python
 
@@ -53,7 +53,7 @@ class Process:
 @pytest_asyncio.fixture(loop_scope="session")
 async def process(sketch_home: Path, tmp_path: Path) -> AsyncIterator[Process]:
     with MockOpenAIServer(SketchResponder()) as service:
-        one = Process(shutil.copytree(sketch_home, tmp_path / "home"), service, free_port())
+        one = Process(copied(sketch_home, tmp_path / "home"), service, free_port())
         yield one
         one.kill()
 

@@ -36,11 +36,13 @@ class RequirementCheck(FrozenModel):
 
     Attributes:
         evidence: in the judge's words, or the numbers it decided by.
+        unclear: whether it is not met because it can mean several things: no drawing and no reference can help.
     """
 
     requirement: Requirement
     met: bool
     evidence: str = ""
+    unclear: bool = False
 
 
 class Concept(FrozenModel):

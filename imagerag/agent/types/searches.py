@@ -40,10 +40,11 @@ Cause = Literal[
     "rejected_by_reranker",
     "missing_file",
     "below_threshold",
+    "unclear_feedback",
 ]
 """What stood in the way of a reference: the generator takes none, or no more; there is no library, or it is empty; a
 filter, or the list of images never to be used, left it out; the human took none; it was sent before; it does not fit;
-its file is gone; nothing is similar enough."""
+its file is gone; nothing is similar enough; nobody knows what to look for."""
 
 
 class FoundBy(FrozenModel):

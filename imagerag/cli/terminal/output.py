@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from imagerag.cli.terminal.text_width import width
-from imagerag.formatting.interface_terms import as_commands, command_parts, document_in_commands
+from imagerag.formatting.interface_terms import as_commands, command_parts, document_in_commands, in_home
 from imagerag.formatting.numbers import counted
 from imagerag.formatting.text import clean
 
@@ -34,9 +34,9 @@ dim: Final = partial(click.style, dim=True)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a line, replacing characters that the stream cannot show."""
+    """Print a line, replacing characters that the stream cannot show; its commands name the home, if they have to."""
     stream = sys.stderr if err else sys.stdout
-    click.echo(printable(text, getattr(stream, "encoding", None) or "utf-8"), err=err)
+    click.echo(printable(in_home(text), getattr(stream, "encoding", None) or "utf-8"), err=err)
 
 
 def say_all(lines: Iterable[str], *, err: bool = False) -> None:

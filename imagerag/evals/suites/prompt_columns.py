@@ -9,13 +9,16 @@ separated by `|` or `;`.
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any, Final
+from pathlib import Path
+from typing import IO, Any, Final, TextIO
 
+from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.types.filters import FilterInput
-from imagerag.store.csv_rows import CsvRows, Lines
-from imagerag.store.text_files import separator_of
+from imagerag.store.csv_rows import CsvRows, Lines, separated
+from imagerag.store.text_files import is_windows_1252, open_text
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+TABLES: Final = (".csv", ".tsv")
 
 ALIASES: Final[Mapping[str, str]] = {"image": "initial_image", "subject": "subjects", "filter_licences": "licences"}
 FILTERS: Final = ("filter_tags", "licences", "filter")
@@ -53,16 +56,37 @@ def filters(value: Any) -> FilterInput:
 
 
 def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
-    """The rows of a table with any cell separator; the file is read from its beginning.
+    """The rows of a table with any cell separator.
 
-    Iterating raises `csv.Error` where the text is not CSV.
+    Raises:
+        csv.Error: the text is not CSV; iterating raises it, too.
     """
-    first = file.readline(_LONGEST)
-    file.seek(0)
-    separator = separator_of(first, suffix)
+    separator, lines = separated(_from_mark(Lines(file, _LONGEST)), suffix)
     rows = csv.DictReader(file, delimiter=separator)
-    rows.reader = CsvRows(_from_mark(Lines(file, _LONGEST)), separator, _LONGEST)  # type: ignore[assignment]
+    rows.reader = CsvRows(lines, separator, _LONGEST)  # type: ignore[assignment]
     return rows
+
+
+def open_prompts(file: Path, newline: str = "") -> TextIO:
+    """Open a prompt file. A table may be in another encoding than UTF-8, as Excel writes it.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no text.
+    """
+    if file.suffix.lower() in TABLES:
+        return open_text(file, newline=newline)
+    return open_regular_text(file, encoding="utf-8-sig", newline=newline)
+
+
+def encoding_note(file: Path) -> str:
+    """Warning where the encoding of a table is a guess; else empty.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.suffix.lower() not in TABLES or not is_windows_1252(file):
+        return ""
+    return f"{file.name} is not UTF-8 and is read as Windows-1252: where letters are wrong, save it as UTF-8"
 
 
 def label_note(columns: Iterable[str]) -> str:

@@ -12,12 +12,11 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.types.filters import parse_filter
 from imagerag.agent.visible_text import is_blank
 from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
@@ -28,7 +27,9 @@ from imagerag.evals.suites.prompt_columns import (
     TAGS,
     TRUTH,
     canonical_row,
+    encoding_note,
     filters,
+    open_prompts,
     several,
     table,
 )
@@ -50,37 +51,51 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
     """
     source = Path(path).expanduser()
     try:
-        rows = list(_rows(source))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        rows, guess = list(_rows(source)), encoding_note(source)
+    except UsageError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"cannot read the prompts in {source}: {error}") from error
     files = PathPolicy(source.parent, allow_outside=allow_outside)
     cases = [_case(at, row, source, files) for at, row in enumerate(rows)]
     name = re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")
-    return Suite(name=f"prompts-{name}", cases=tuple(cases), notes=_notes(rows)).checked()
+    return Suite(name=f"prompts-{name}", cases=tuple(cases), notes=_notes(rows, guess)).checked()
 
 
-def _notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Warnings about columns that an evaluation does not use, such as misspelt ones."""
+def _notes(rows: Sequence[Mapping[str, Any]], guess: str) -> tuple[str, ...]:
+    """Warnings about columns that an evaluation does not use, such as misspelt ones, after the file's own."""
+    before = (guess,) if guess else ()
     unknown = [
         column for column in dict.fromkeys(name for row in rows for name in canonical_row(row)) if column not in KNOWN
     ]
     if not unknown:
-        return ()
+        return before
     columns = ", ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
-    return (f"columns that are kept with the cases and change nothing: {columns}",)
+    return (*before, f"columns that are kept with the cases and change nothing: {columns}")
 
 
 def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
     kind = source.suffix.lower()
     if kind not in SUFFIXES:
         raise UsageError(f"{source}: prompts come in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    with open_regular_text(source, encoding="utf-8-sig", newline="") as file:
+    with open_prompts(source) as file:
         if kind in (".jsonl", ".ndjson"):
             yield from (_object(line) for line in file if not is_blank(line))
         elif kind == ".txt":
             yield from ({"prompt": line.strip()} for line in file if not is_blank(line))
         else:
-            yield from table(file, kind)
+            yield from _filled(table(file, kind), source)
+
+
+def _filled(rows: Iterable[Mapping[Any, Any]], source: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table that are not empty."""
+    for at, row in enumerate(rows, start=1):
+        if None in row:
+            raise UsageError(
+                f"{source}, case {at} has more cells than the first row: quote a cell with separators in it"
+            )
+        if any(cell and cell.strip() for cell in row.values()):
+            yield row
 
 
 def _object(line: str) -> Mapping[str, Any]:
@@ -101,7 +116,7 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
     prompt = str(cells.get("prompt", "")).strip()
     if not prompt:
         raise UsageError(f"{source}, case {at + 1} has no prompt")
-    seeds = tuple(int(seed) for seed in several(cells.get("seeds", cells.get("seed", 0))))
+    seeds = tuple(_seed(seed, f"{source}, case {at + 1}") for seed in several(cells.get("seeds", cells.get("seed", 0))))
     return Case(
         id=_id(cells.get("id"), at),
         prompt=prompt,
@@ -120,6 +135,13 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
         filter=parse_filter(filters(cells.get("filter", {}))),
         tags=tuple(str(tag) for name in TAGS for tag in several(cells.get(name, []))),
     )
+
+
+def _seed(value: Any, place: str) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and int(text) < 2**32):
+        raise UsageError(f"{place}: a seed is a whole number from 0 to {2**32 - 1}, not {value!r}")
+    return int(text)
 
 
 def _id(value: Any, at: int) -> str:

@@ -152,6 +152,8 @@ def resolve(**arguments: str | None) -> Settings:
     """
     load_env_file()
     for name, value in arguments.items():
+        if name == "home" and not isinstance(value, str | None):
+            raise UsageError(f"home: it has to be text or a path, not {value!r:.40}")
         if not isinstance(value, str | None):
             raise UsageError(
                 f"{name} has to be a text, the name of a backend or a library, not {type(value).__name__}. For an "

@@ -6,14 +6,14 @@ from collections import Counter
 from imagerag.agent.errors import RunStateError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunSpec, Subject
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.configuration.trust_policy import check_recorded
 from imagerag.graphs.cost_estimate import Estimate, estimate_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.continuation import ContinueOptions, aligned_already, apply_options
 from imagerag.graphs.runs.fork import ForkOptions, changed, step_of
 from imagerag.graphs.runs.history import steps
-from imagerag.graphs.runs.records import record_of, with_pending_calls
-from imagerag.graphs.runs.run_snapshot import read_snapshot
+from imagerag.graphs.runs.records import check_left, read_standing, record_of, with_pending_calls
 from imagerag.graphs.validation import validate_feedback, validate_prompt
 
 
@@ -27,7 +27,8 @@ async def estimate_continuation(dependencies: Dependencies, run_id: str, steerin
     """
     record, setup, subjects = await _read(dependencies, run_id)
     if record.outcome is None:
-        raise RunStateError(f"run {run_id} has not ended: resume it first")
+        await check_left(dependencies, await read_standing(dependencies, run_id))
+        raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id)}")
     prompt = validate_prompt(record.prompt if steering.prompt is None else steering.prompt)
     await asyncio.to_thread(check_recorded, run_id, setup, dependencies.user_named_specs)
     feedback = validate_feedback(steering.feedback_lines)
@@ -76,11 +77,12 @@ async def estimate_resume(dependencies: Dependencies, run_id: str) -> Estimate:
         UnknownRunError: no such run.
         RunStateError: it has ended, or was stopped before its first step.
     """
-    standing = await read_snapshot(dependencies, run_id)
+    standing = await read_standing(dependencies, run_id)
     values, setup = standing.values, standing.values.get("setup")
     if setup is None or values.get("result"):
         why = "has ended" if setup else "was stopped before its first step"
         raise RunStateError(f"run {run_id} {why}: there is nothing to go on with")
+    await check_left(dependencies, standing)
     record = record_of(dependencies, await with_pending_calls(dependencies, standing))
     subjects = list(values.get("subjects") or [])
     config, left = setup.config, dict[str, float]()
@@ -102,7 +104,7 @@ async def estimate_resume(dependencies: Dependencies, run_id: str) -> Estimate:
 
 async def _read(dependencies: Dependencies, run_id: str) -> tuple[RunRecord, RunSpec, list[Subject]]:
     """The record of a run, its setup, and the user's own images in it."""
-    standing = await read_snapshot(dependencies, run_id)
+    standing = await read_standing(dependencies, run_id)
     setup: RunSpec | None = standing.values.get("setup")
     if setup is None:
         raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")

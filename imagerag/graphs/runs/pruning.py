@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.records import relist_left
 from imagerag.graphs.runs.removal import is_made
 from imagerag.graphs.runs.run_sizes import RunSizes, measure
 from imagerag.store.run_index import RunEntry
@@ -32,7 +33,10 @@ class PruneLimits(BaseModel):
 async def choose_runs(
     dependencies: Dependencies, limits: PruneLimits, *, sizes: RunSizes | None = None
 ) -> list[RunEntry]:
-    """The runs that limits are for, oldest first."""
+    """The runs that limits are for, oldest first. Runs that were stopped before their first step count as ended."""
+    for one in await dependencies.runs.list(None, status="running"):
+        if not is_made(dependencies.home, one.run_id):
+            await relist_left(dependencies, one.run_id)
     newest_first = await dependencies.runs.list(None)
     free = newest_first[limits.keep or 0 :]
     able = [one for one in reversed(free) if limits.unfinished or one.status == "ended"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import sys
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ from imagerag.agent.errors import DamagedFileError, ImageRAGError, UnknownRunErr
 from imagerag.agent.run_record import RunRecord
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record, relist_left, relist_run
-from imagerag.store.file_lock import held_alone, is_locked
+from imagerag.store.file_lock import held_alone
 from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
@@ -86,13 +85,9 @@ async def find_record(dependencies: Dependencies, run_id: str) -> RunRecord:
         raise
     try:
         record = await read_record(dependencies, entry.run_id)
-    except UnknownRunError as error:
-        if sys.platform != "win32" and await asyncio.to_thread(is_locked, dependencies.home.lock(entry.run_id)):
-            raise UnknownRunError(f"run {entry.run_id} is being made, and has made no step yet") from error
-        raise UnknownRunError(
-            f"run {entry.run_id} is on the list, but {dependencies.home.checkpoints} has no step of it: it was "
-            "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
-        ) from error
+    except UnknownRunError:
+        await relist_left(dependencies, entry.run_id)
+        raise
     if record.status != entry.status:
         await relist_left(dependencies, entry.run_id)
     return record

@@ -22,7 +22,7 @@ from imagerag.graphs.runs.run_sizes import RunSizes, measure, result_files
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
-from imagerag.store.file_lock import is_locked, run_lock
+from imagerag.store.file_lock import is_locked, run_lock, under_way
 from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
@@ -105,7 +105,7 @@ async def remove_runs(
     home = dependencies.home
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(is_made, home, entry.run_id)]
     if busy and not pass_over:
-        raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
+        raise RunStateError(under_way(home.lock(busy[0]), busy[0]))
     measured = sizes or await measure(dependencies)
     planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=measured)
     removed = []

@@ -30,10 +30,18 @@ from imagerag.graphs.runs.cancellation import cancel
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.graphs.runs.fork import Fork, ForkOptions, fork
-from imagerag.graphs.runs.records import list_record, new_run_id, read_record, record_of, relist_left
+from imagerag.graphs.runs.records import (
+    check_left,
+    list_record,
+    new_run_id,
+    read_record,
+    read_standing,
+    record_of,
+    relist_left,
+)
 from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
-from imagerag.graphs.runs.run_snapshot import RunSnapshot, has_begun, read_snapshot
+from imagerag.graphs.runs.run_snapshot import RunSnapshot, has_begun
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.start_node import check_search
@@ -105,7 +113,7 @@ class Runner:
             UntrustedError: its record names an address or a path that only the user may name.
             UsageError: a choice that was not offered.
         """
-        standing = await read_snapshot(self.dependencies, run_id)
+        standing = await read_standing(self.dependencies, run_id)
         setup: RunSpec | None = standing.values.get("setup")
         if setup is None:
             raise UnknownRunError(
@@ -136,11 +144,12 @@ class Runner:
             UsageError: an image that is not known, more references than may be sent, or a mask that cannot be drawn
                 with again.
         """
-        standing = await read_snapshot(self.dependencies, run_id)
+        standing = await read_standing(self.dependencies, run_id)
         record, setup = run_record(run_id, standing.values, question=standing.question), standing.values.get("setup")
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
+            await check_left(self.dependencies, standing)
             choose = [1, 2] if standing.question else None
             raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id, choose=choose)}")
         prompt = validate_prompt(record.prompt if steering.prompt is None else steering.prompt)
@@ -171,7 +180,7 @@ class Runner:
             RunStateError: there is a run of the new id already, or the run's steps were not kept.
             UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
-        standing = await read_snapshot(self.dependencies, run_id)
+        standing = await read_standing(self.dependencies, run_id)
         record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
         prompt = validate_prompt(record.prompt if replay.prompt is None else replay.prompt)
         fork_id = validate_id(new_id) or new_run_id()

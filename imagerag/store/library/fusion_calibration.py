@@ -19,7 +19,7 @@ from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds.content import array_of
-from imagerag.store.library.thresholds.fused_calibration import calibrate_fused
+from imagerag.store.library.thresholds.fused_calibration import calibrate_fused, embedded_by_each
 from imagerag.store.library.thresholds.fusion_weights import ENOUGH, Judged, choose_weights, equal_fusion
 from imagerag.store.library.thresholds.held_out_queries import HeldOut
 from imagerag.store.library.word_search import WORD_COLUMNS, best_matches, needed_word_indexes
@@ -77,10 +77,11 @@ async def judge(
         caption_embedder: of `caption_vector`.
     """
     texts, ids = [query.text for query in held_out.queries], sample["id"].to_pylist()
-    lists = [await in_thread(_nearest, "image", array_of(sample[VECTOR]), await embedder.embed_texts(texts), ids)]
+    encoded = await embedded_by_each(texts, embedder, caption_embedder or embedder)
+    lists = [await in_thread(_nearest, "image", array_of(sample[VECTOR]), encoded[0], ids)]
     if caption_embedder is not None:
         vectors = await _caption_vectors(sample, held_out, caption_embedder)
-        lists.append(await in_thread(_nearest, "caption", vectors, await caption_embedder.embed_texts(texts), ids))
+        lists.append(await in_thread(_nearest, "caption", vectors, encoded[1], ids))
     lists.append(await in_thread(_worded, sample, held_out, texts))
     return [
         Judged(query_lists, [ids[row] for row in query.rows])

@@ -131,8 +131,10 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
 
 
 def unreadable(who: str, what: str) -> BackendError:
-    """Error for a damaged response: a retry can help."""
-    return BackendError(f"{who} answered with {what}", retryable=True)
+    """Error for a damaged response: a retry can help, and the service may charge for this one all the same."""
+    error = BackendError(f"{who} answered with {what}", retryable=True)
+    error.unsettled = True
+    return error
 
 
 def unparsable(who: str, error: Exception) -> BackendError:

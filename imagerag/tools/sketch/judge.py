@@ -11,6 +11,7 @@ from imagerag.tools.judges.clip import checklist as checklists
 from imagerag.tools.judges.clip.checklist import split_style
 from imagerag.tools.judges.clip.feedback import RevisedChecklist
 from imagerag.tools.judges.clip.judge import FREE, ClipJudge
+from imagerag.tools.judges.clip.region_scorer import Unclear
 from imagerag.tools.sketch.caption_text import SYNONYMS
 from imagerag.tools.sketch.edit_parser import Edit, is_instruction, read_edits, requirements_of, revised
 from imagerag.tools.sketch.image_comparison import sketch_comparisons
@@ -132,7 +133,7 @@ def unchecked(requirement: Requirement) -> str:
     if wordless := checklists.unchecked(requirement):
         return wordless
     if any(edit.of_the_only for edit in read_edits(requirement.text)):
-        return f"the sketch judge does not know which thing “{requirement.text}” means: name it"
+        return Unclear(f"the sketch judge does not know which thing “{requirement.text}” means: name it")
     if reading.background or (reading.mentions and all(map(is_known, reading.mentions))):
         return ""
     words = [word for mention in reading.mentions for word in mention.unknown if not mention.shape]

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from imagerag.graphs.generation import RETRY
 from imagerag.store.data_dir import DataDir
 from imagerag.store.output_dir_lock import exclusive_writer, shared_writer
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
+from tests.conftest import copied
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_cases_share_a_folder_and_an_evaluation_has_it_alone(tmp_path: Path) -> 
 async def test_run_case_takes_the_folder_it_writes(sketch_home: Path, tmp_path: Path) -> None:
     from imagerag.evals.integrations.cases import run_case
 
-    home = shutil.copytree(sketch_home, tmp_path / "home")
+    home = copied(sketch_home, tmp_path / "home")
     given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": home, "preset": "sketch"}
     with exclusive_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):
         await run_case("a red circle", **given)

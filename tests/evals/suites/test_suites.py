@@ -1,7 +1,6 @@
 """Suites: what they hold is what they say, files are read as they are, and a hash is of the content alone."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.world import Thing
 from imagerag.tools.testing.fakes import sample_image
+from tests.conftest import copied
 
 
 def test_the_sketch_suite_asks_for_rare_things_only_in_six_levels() -> None:
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, text: str) -> No
 
 
 async def test_ones_own_runs_are_a_suite(sketch_home: Path, tmp_path: Path) -> None:
-    rag = ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, tmp_path / "home"))
+    rag = ImageRAG(preset="sketch", home=copied(sketch_home, tmp_path / "home"))
     record = await rag.generate("a red solid circle", seed=5, max_rounds=0)
     suite = await find_suite("runs", rag.dependencies)
     (case,) = suite.cases

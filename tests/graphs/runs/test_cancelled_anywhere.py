@@ -128,10 +128,10 @@ async def test_whoever_makes_or_removes_a_run_lists_it(stage: Any) -> None:
 async def test_a_run_without_a_step_is_being_made_or_was_stopped(stage: Any) -> None:
     events = stage.runner.start("a heart", scripted_spec(), run_id="mine")
     await anext(events)
-    with pytest.raises(UnknownRunError, match="is being made, and has made no step yet"):
+    with pytest.raises(UnknownRunError, match=r"right now \(by process \d+, since .*; it has made no step yet"):
         await find_record(stage.runner.dependencies, "mine")
     await events.aclose()
-    with pytest.raises(UnknownRunError, match="stopped before its first one"):
+    with pytest.raises(UnknownRunError, match="stopped before its first step"):
         await find_record(stage.runner.dependencies, "mine")
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import Concept, Outcome, Requirement, RequirementCheck, Verdict
+from imagerag.assistants.run_text import format_run
 from imagerag.graphs.runs.continuation import ContinueOptions
 from imagerag.graphs.runs.events import last_record
 from tests.scripted_runs import scripted_run
@@ -197,3 +198,41 @@ async def test_more_than_the_generator_takes_is_refused(make_stage, tmp_path):
     await scripted_run(stage, [])
     with pytest.raises(UsageError, match="at most 1"):
         await gone_on(stage, add_images=[first.sha256, second.sha256])
+
+
+def verdict_on(feedback: str, *missing: str) -> Verdict:
+    """A verdict with a feedback that can mean several things, and what is missing beside it."""
+    wishes = [("a red circle", "content", True, ""), (feedback, "feedback", False, f"which thing “{feedback}” means")]
+    wishes += [(text, "content", False, "") for text in missing]
+    checks = tuple(
+        RequirementCheck(
+            requirement=Requirement(text=text, kind=kind), met=met, evidence=evidence, unclear=bool(evidence)
+        )
+        for text, kind, met, evidence in wishes
+    )
+    return Verdict(aligned=False, score=0.5, checks=checks, missing=tuple(Concept(text=text) for text in missing))
+
+
+@pytest.mark.parametrize(
+    ("feedback", "step"),
+    [("make it pink", "feedback='make the red circle pink'"), ("a bit larger", "feedback=TEXT")],
+)
+async def test_a_feedback_that_can_mean_several_things_ends_the_run_and_what_to_type_is_said(stage, feedback, step):
+    stage.library.plant(CAPTION, similarity=0.9)
+    await scripted_run(stage, [])
+    record = await gone_on(stage, verdict_on(feedback), feedback=feedback)
+    assert (record.outcome, record.causes) == (Outcome.NO_USABLE_REFERENCE, ["unclear_feedback"])
+    assert record.reason == f"the feedback is unclear: which thing “{feedback}” means"
+    assert record.searches == []
+    assert record.next_steps[0] == f"say which thing is meant: `rag.runs.continue_('first', {step})`"
+    assert "ask the user which thing is meant" in format_run(record)
+
+
+async def test_what_is_missing_beside_an_unclear_feedback_is_searched_for(stage):
+    stage.library.plant(CAPTION, similarity=0.9)
+    await scripted_run(stage, [])
+    stage.judge.enqueue_captions([CAPTION])
+    unclear = verdict_on("make it pink", "a heart")
+    record = await gone_on(stage, unclear, unclear, feedback="make it pink", more_rounds=1)
+    assert (record.outcome, len(record.attempts)) == (Outcome.BEST_EFFORT, 2)
+    assert record.next_steps[0].startswith("say which thing is meant")

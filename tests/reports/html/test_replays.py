@@ -7,7 +7,6 @@ Two sketch runs and one over HTTP here; `STORM=full` in the environment makes it
 """
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports.html.report_writer import images_of
 from imagerag.reports.html.run_page import report
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
+from tests.conftest import copied
 
 FULL = os.environ.get("STORM") == "full"
 
@@ -44,7 +44,7 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("replays") / "home")
+    return copied(sketch_home, tmp_path_factory.mktemp("replays") / "home")
 
 
 def canonical(steps: Sequence[Step]) -> list[Step]:

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from imagerag.tools.embedders import openclip_import
 from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, own_text_tower, plain
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.sketch.registration import SKETCH_CLIP
+from tests.conftest import copied
 
 SLOW = (
     "transformers",
@@ -61,7 +61,7 @@ def test_a_command_loads_neither_transformers_nor_torchvision_nor_an_unused_grap
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOADED.format(slow=SLOW, command=command)],
-        env={**os.environ, "IMAGERAG_HOME": str(shutil.copytree(sketch_home, tmp_path / "home"))},
+        env={**os.environ, "IMAGERAG_HOME": str(copied(sketch_home, tmp_path / "home"))},
         cwd=tmp_path,
         capture_output=True,
         text=True,

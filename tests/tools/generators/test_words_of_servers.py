@@ -5,11 +5,14 @@ from typing import Any, get_args
 import pytest
 
 from imagerag.agent.errors import BackendError, RateLimitedError, RefusalError
+from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.error_bodies import in_good_answer, read_body
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
+from imagerag.tools.registry import make_judge
+from imagerag.tools.testing.fakes import sample_image
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer
 from imagerag.tools.testing.mock_openai.responses import ErrorShape, Raw
 
@@ -48,6 +51,7 @@ async def test_the_words_arrive_from_every_shape(endpoint: Any, shape: Any, ok: 
         ({"error": "ten", "message": "in more words"}, "ten — in more words"),
         ("<html><title>502</title><body><h1>Bad&nbsp;Gateway</h1></body></html>", "Bad Gateway"),
         ({"fault": {"faultstring": "eleven"}}, "eleven"),
+        ({"choices": [{"finish_reason": "error", "error": {"message": "twelve", "code": 502}}]}, "twelve"),
         ({"error": {"code": "model_is_gone"}}, "model_is_gone"),
     ],
 )
@@ -58,6 +62,7 @@ def test_shapes(body: Any, words: str) -> None:
 def test_an_answer_is_no_error() -> None:
     for answer in (
         {"choices": [{}], "error": None},
+        {"choices": [{"message": {"content": "yes"}, "error": {"message": "cut off after it"}}]},
         {"data": [{"b64_json": "x"}], "created": 1},
         {"output": [{}], "error": None, "status": "completed"},
         {"object": "list", "data": []},
@@ -76,3 +81,20 @@ async def test_an_error_with_200_keeps_its_kind(server: MockOpenAIServer) -> Non
     server.enqueue("images.generate", Raw(200, {"error": {"message": "no", "code": "content_policy_violation"}}))
     with pytest.raises(RefusalError):
         await draw(server)
+
+
+async def test_a_provider_that_fails_halfway_behind_a_router_is_no_empty_verdict(server: MockOpenAIServer) -> None:
+    choice = {"message": {"role": "assistant", "content": ""}, "error": {"code": 502, "message": "upstream died"}}
+    server.enqueue("chat", Raw(200, {"object": "chat.completion", "choices": [choice | {"finish_reason": "error"}]}))
+    judge = make_judge(f"openai:m@{server.base_url}")
+    image = ImagePart(data=sample_image("a cat"), media_type="image/png")
+    with pytest.raises(BackendError, match="upstream died") as failed:
+        await judge.compare("a cat", image, image)
+    assert failed.value.retryable
+
+
+async def test_an_answer_that_is_none_may_have_been_charged_for(server: MockOpenAIServer) -> None:
+    server.enqueue("images.generate", Raw(200, {"created": 1}))
+    with pytest.raises(BackendError) as failed:
+        await draw(server)
+    assert failed.value.unsettled

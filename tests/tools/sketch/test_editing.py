@@ -207,4 +207,6 @@ async def test_the_judge_says_that_it_does_not_know_which_thing_is_meant(judge: 
     )  # fmt: skip
     (check,) = [check for check in told.verdict.checks if check.requirement.kind == "feedback"]
     assert not check.met
-    assert "does not know which thing “make it pink” means: name it" in check.evidence
+    assert check.unclear
+    assert check.evidence == "the sketch judge does not know which thing “make it pink” means: name it"
+    assert "make it pink" not in [concept.text for concept in told.verdict.missing]

@@ -1,6 +1,5 @@
 """One server with finished runs, a long list, a batch and an evaluation, for all tests of these pages."""
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from imagerag.files.access_policy import InputPolicy
 from imagerag.http_server.access import HttpOptions
 from imagerag.tools.testing.fakes import describe_image, sample_image
 from imagerag.ui.state import UiState
+from tests.conftest import copied
 from tests.ui.conftest import serving
 
 HOSTILE = "</script><script>alert(1)</script> \"'><img src=x onerror=alert(2)> {{ 7 * 6 }} \u202eevil"
@@ -58,7 +58,7 @@ async def results(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The server."""
     folder = tmp_path_factory.mktemp("results")
     roots = folder / "roots"
-    rag = ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, folder / "home"))
+    rag = ImageRAG(preset="sketch", home=copied(sketch_home, folder / "home"))
     first = await rag.generate(PROMPT, library="sketch", run_id="first")
     second = await rag.generate(PROMPT, library="sketch", seed=4, run_id="second")
     hostile = await rag.generate(f"a red square {HOSTILE}", max_rounds=0, run_id="hostile")

@@ -3,18 +3,18 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
-from imagerag.store.csv_rows import CsvRows, Lines
+from imagerag.store.csv_rows import CsvRows, Lines, separated
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
-from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name, separator_of
+from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name
 
 TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
 JSON: Final = (".json", ".jsonl", ".ndjson")
@@ -65,7 +65,7 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     lines = Lines(text, LONGEST_LINE)
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     try:
-        separator, rest = _separator(lines, file.suffix.lower())
+        separator, rest = separated(lines, file.suffix.lower())
         rows = CsvRows(rest, separator, LONGEST_LINE)
         header = _distinct_names([cell.strip() for cell in next(filter(_has_content, rows), [])])
     except csv.Error as error:
@@ -114,17 +114,6 @@ def _rows(rows: CsvRows, header: list[str]) -> Iterator[ManifestRow]:
 
 def _has_content(row: Sequence[str]) -> bool:
     return any(cell.strip() for cell in row)
-
-
-def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
-    """The cell separator, by the first line with content, and the lines of the table without Excel's `sep=` line."""
-    first = next(lines, "")
-    if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
-        return first[4], lines
-    beginning = [first] if first else []
-    while beginning and not beginning[-1].strip() and (line := next(lines, "")):
-        beginning.append(line)
-    return separator_of("".join(beginning).strip("\r\n"), suffix), chain(beginning, lines)
 
 
 def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:

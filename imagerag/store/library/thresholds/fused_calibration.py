@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
     Cosines = NDArray[np.float64]
     Flags = NDArray[np.bool_]
+    Vectors = NDArray[np.float32]
 
 EACH: Final = 96
-"""Queries of each kind at most: each is encoded twice."""
+"""Queries of each kind at most: each is encoded by both encoders."""
 
 WAYS: Final[dict[str, Sequence[int]]] = {"image": (0,), "caption": (1,), "either": (0, 1)}
 """Way → the columns of the cosines that decide."""
@@ -71,11 +72,20 @@ async def fused_cosines(
         queries = (await in_thread(CaptionQueries.of, captions)).first(EACH)
     if min(len(queries.own), len(queries.unrelated)) < ENOUGH:
         return None
-    texts, scans = queries.texts, []
-    for content, encoder in ((images, embedder), (captions, caption_embedder)):
-        vectors = await encoder.embed_texts(texts)
+    scans = []
+    encoded = await embedded_by_each(queries.texts, embedder, caption_embedder)
+    for content, vectors in zip((images, captions), encoded, strict=True):
         scans.append(await content.scan(partial(CaptionScan, vectors, queries, len(captions))))
     return FusedCosines.of(scans, len(queries.near))
+
+
+async def embedded_by_each(texts: Sequence[str], *encoders: Embedder) -> list["Vectors"]:
+    """The vectors of texts by each encoder; an encoder that is named twice encodes once."""
+    vectors: dict[str, Vectors] = {}
+    for encoder in encoders:
+        if encoder.identity not in vectors:
+            vectors[encoder.identity] = await encoder.embed_texts(texts)
+    return [vectors[encoder.identity] for encoder in encoders]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,12 @@ Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
 """(phrases, kind of requirement) → encoder input."""
 
 
+class Unclear(str):
+    """The reason why a requirement cannot be checked that can mean several things."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RegionScore:
     """Score of a requirement in its best crop.
@@ -52,8 +58,15 @@ class RegionScore:
     lacking: str = ""
 
     @property
+    def unclear(self) -> bool:
+        """Whether it cannot be checked because it can mean several things."""
+        return isinstance(self.unchecked, Unclear)
+
+    @property
     def evidence(self) -> str:
         """`0.83, next best 'a red solid oval' 0.61`."""
+        if self.unclear:
+            return self.unchecked
         if self.unchecked:
             return f"cannot be checked: {self.unchecked}"
         if self.words:

@@ -17,12 +17,13 @@ def unmet_requirements(requirements: Sequence[Requirement], findings: Sequence[R
 
 def verdict_of(requirements: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
     checks = tuple(
-        RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence)
+        RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence, unclear=finding.unclear)
         for requirement, finding in zip(requirements, findings, strict=True)
     )
     unmet = [check.requirement for check in checks if not check.met]
     lacking = {finding.text: finding.lacking for finding in findings if finding.lacking}
-    concepts = [concept for concept in map(concept_of, unmet) if concept is not None]
+    vain = {check.requirement for check in checks if check.unclear and check.requirement.text not in lacking}
+    concepts = [concept for one in unmet if one not in vain and (concept := concept_of(one)) is not None]
     return Verdict(
         aligned=not unmet,
         score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
@@ -50,7 +51,7 @@ def joined(text: str, parts: Sequence[RegionScore]) -> RegionScore:
         met=not unmet,
         unchecked=next((part.unchecked for part in parts if part.unchecked), ""),
         words="; ".join(f"{part.text}: {part.evidence}" for part in parts),
-        lacking=", ".join(part.text for part in unmet),
+        lacking=", ".join(part.text for part in unmet if not part.unclear),
     )
 
 

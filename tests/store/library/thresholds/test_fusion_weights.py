@@ -9,9 +9,10 @@ from imagerag.store.library.fusion import RankedList
 from imagerag.store.library.fusion_calibration import judge, sample_of
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library_metadata import read_library_metadata
-from imagerag.store.library.thresholds.fused_calibration import FusedCosines
+from imagerag.store.library.thresholds.fused_calibration import FusedCosines, embedded_by_each
 from imagerag.store.library.thresholds.fusion_weights import ENOUGH, Judged, WeightChoice, choose_weights
 from imagerag.store.library.thresholds.held_out_queries import HeldOut, sentences
+from imagerag.tools.testing.fakes import HashEmbedder
 
 
 def columns(rows):
@@ -153,3 +154,20 @@ async def test_indexing_weighs_the_lists(library, home, described):
     assert sum(one.lists[-1].ids[0] in one.wanted for one in names) > 20
     hits = await library.search("card 7 purple", k=3, hybrid=True)
     assert hits[0].title == "card 7 purple"
+
+
+async def test_an_encoder_of_both_lists_encodes_texts_once(embedder, monkeypatch):
+    encode, encoded = type(embedder).embed_texts, list[str]()
+
+    async def counted(self, texts):
+        encoded.extend(texts)
+        return await encode(self, texts)
+
+    monkeypatch.setattr(type(embedder), "embed_texts", counted)
+    one, same = await embedded_by_each(["red", "blue"], embedder, embedder)
+    assert encoded == ["red", "blue"]
+    assert one is same
+    other = HashEmbedder()
+    one, different = await embedded_by_each(["red"], embedder, other)
+    assert (different == await other.embed_texts(["red"])).all()
+    assert one.shape != different.shape

@@ -105,7 +105,7 @@ def _metadata(capture: CaptureTime | None, rating: int | None, parameters: Mappi
 def _first_short(name: str, texts: Iterable[str | None], left_out: list[str]) -> str | None:
     """The first text that is not too long; `left_out` gets a note where the only ones are."""
     there = [text for text in texts if text]
-    short = _first(text for text in there if len(text) <= MAX_CAPTION)
+    short = next((text for text in there if len(text) <= MAX_CAPTION), None)
     left_out += [too_long(name, there[0], MAX_CAPTION)] if there and short is None else []
     return short
 
