@@ -151,15 +151,12 @@ class RunRecord(BaseModel):
         return plain.model_copy(update={"next_steps": next_steps(plain)})
 
 
-def run_record(
-    run_id: str, state: Mapping[str, Any], *, path: str | None = None, question: dict[str, Any] | None = None
-) -> RunRecord:
+def run_record(run_id: str, state: Mapping[str, Any], *, question: dict[str, Any] | None = None) -> RunRecord:
     """The record of a run in `state`.
 
     Args:
         run_id: the LangGraph thread id.
         state: the values of the run's newest checkpoint.
-        path: the file that holds the best image, where there is one.
         question: what the run waits to be told, when it is interrupted.
     """
     result: RunResult | None = state.get("result")
@@ -175,7 +172,7 @@ def run_record(
         reason=result.reason if result else "",
         error=result.error if result else None,
         causes=list(result.causes) if result else [],
-        image=RecordedImage(**best.image.model_dump(), path=path) if best else None,
+        image=RecordedImage(**best.image.model_dump()) if best else None,
         best_attempt=best.index if best else None,
         attempts=attempts,
         requirements=state.get("requirements") or [],

@@ -10,14 +10,15 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import ClassVar, Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar
 
-__all__ = ["CallCancelledError", "Cancellation", "cancellation", "in_thread"]
+__all__ = ["CallCancelledError", "Cancellation", "cancellation", "in_thread", "run_in_own_loop"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,3 +161,17 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
     except asyncio.CancelledError:
         ending.cancel()
         raise
+
+
+def run_in_own_loop(make: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> T:
+    """The result of a coroutine, from anywhere: in an event loop of its own, in a thread of that name. Blocks."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(asyncio.run(make()))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, name=name, daemon=True).start()
+    return future.result()

@@ -26,7 +26,7 @@ from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.tools.built_in_providers import Role
 from imagerag.tools.credentials import key_variables
-from imagerag.tools.healthcheck import TIMEOUT_S, check_health
+from imagerag.tools.healthcheck import check_health
 from imagerag.tools.registry import is_served
 from imagerag.tools.spec import BackendSpec
 
@@ -129,20 +129,16 @@ class Diagnosis(BaseModel):
     problems: list[str]
 
 
-async def diagnose(
-    settings: Settings, dependencies: Dependencies, *, probe: bool = False, timeout_s: float = TIMEOUT_S
-) -> Diagnosis:
+async def diagnose(settings: Settings, dependencies: Dependencies, *, probe: bool = False) -> Diagnosis:
     """Look at the whole setup.
 
     Args:
         probe: make one tiny real call to the generator and to the judge each; see `probes.probe_costs`.
-        timeout_s: how long a server may take to list its models, in seconds.
     """
     files, unlisted = await asyncio.to_thread(_files, dependencies)
     libraries = await asyncio.to_thread(_libraries, dependencies, files)
     backends = [
-        await _backend(role, spec, settings, dependencies, probe=probe, timeout_s=timeout_s)
-        for role, spec in configured_specs(settings)
+        await _backend(role, spec, settings, dependencies, probe=probe) for role, spec in configured_specs(settings)
     ]
     return Diagnosis(
         home=str(dependencies.home.root),
@@ -176,7 +172,7 @@ def _key_variables(settings: Settings) -> list[str]:
 
 
 async def _backend(
-    role: Role, spec: str, settings: Settings, dependencies: Dependencies, *, probe: bool, timeout_s: float
+    role: Role, spec: str, settings: Settings, dependencies: Dependencies, *, probe: bool
 ) -> BackendState:
     make: dict[Role, Callable[[str], Any]] = {
         "generator": dependencies.generator,
@@ -187,7 +183,7 @@ async def _backend(
     }
     try:
         part = make[role](spec)
-        health = await check_health(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
+        health = await check_health(BackendSpec.parse(spec), role, part=part)
     except ImageRAGError as error:
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = estimator_of(part)

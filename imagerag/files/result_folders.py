@@ -13,6 +13,9 @@ DEPTH: Final = 4
 LOOKED_AT: Final = 5000
 """Folders that are looked into, so that a root of a whole disk is no endless search."""
 
+MOST: Final = 200
+"""Folders that are listed."""
+
 PASSED_OVER: Final = frozenset({"blobs", "libraries", "image-links", "node_modules", "__pycache__"})
 
 
@@ -34,8 +37,8 @@ def resolve_below(roots: Iterable[Path], folder: str) -> Path:
     return path
 
 
-def find_folders(roots: Iterable[Path], marker: str, *, limit: int = 200) -> list[Path]:
-    """The folders below the roots that hold a file of that name, the newest first; links are not followed."""
+def find_folders(roots: Iterable[Path], marker: str) -> list[Path]:
+    """The folders below the roots that hold a file of that name, the newest `MOST` first; links are not followed."""
     found = dict[Path, float]()
     for root in dict.fromkeys(root.resolve() for root in roots):
         for path in _folders(root):
@@ -43,7 +46,7 @@ def find_folders(roots: Iterable[Path], marker: str, *, limit: int = 200) -> lis
                 found[path] = (path / marker).lstat().st_mtime
             except OSError:
                 continue
-    return sorted(found, key=lambda path: -found[path])[:limit]
+    return sorted(found, key=lambda path: -found[path])[:MOST]
 
 
 def _folders(root: Path) -> Iterator[Path]:

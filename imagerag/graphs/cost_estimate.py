@@ -110,7 +110,6 @@ def estimate(
     subjects: int = 0,
     initial_image: bool = False,
     mask: bool = False,
-    tries: int = TRIES,
     done: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Estimate the calls and the cost of a run with this config and these backends. No model is called.
@@ -123,7 +122,6 @@ def estimate(
         subjects: how many images of the user's own are sent along.
         initial_image: whether the first image is handed in instead of drawn.
         mask: whether the first subject has one; it is sent like an image.
-        tries: how often a step that fails is tried.
         done: calls by role that the run has made already; they are not made again.
     """
     room = max(0, config.reference_limit(generator.max_references) - subjects)
@@ -131,25 +129,25 @@ def estimate(
     searches = min(config.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
     drawings, looks = redraws + (not initial_image), redraws + 1
     asks = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
-    again, stepwise = tries - 1, config.judge_mode == "stepwise"
+    again, stepwise = TRIES - 1, config.judge_mode == "stepwise"
     captions = searches * asks * (2 * READABLE + again)
     images = 1 + subjects + (room if redraws and capabilities_of(judge).sees_references else 0)
     text = len(prompt.encode())
     roles = [
-        _role(generator, "generate", drawings, drawings * tries, config, text + (subjects + room) * CAPTION_BYTES,
+        _role(generator, "generate", drawings, drawings * TRIES, config, text + (subjects + room) * CAPTION_BYTES,
               mask + subjects + (room if redraws else 0)),
         _role(judge, "judge.critique", looks, looks * (READABLE + again), config, text, images),
-        _role(judge, "judge.missing_concepts", searches * stepwise, searches * asks * tries, config, text, images),
+        _role(judge, "judge.missing_concepts", searches * stepwise, searches * asks * TRIES, config, text, images),
         _role(judge, "judge.captions", searches * stepwise, captions, config, text, images),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, config, text, 2),
     ]  # fmt: skip
     if drawings and needs_image_check(judge, generator, config, 1 + subjects):  # of the first verdict: `check_images`
-        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
+        roles.insert(0, _role(judge, CHECK_IMAGES, 1, TRIES, config, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker | WebLibrary] = [generator, judge]
     if reranker is not None and reranks_by_model(reranker) and library:
         ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
-        most = (searches * (asks * LOOKED_AT + 1) + ahead) * tries
+        most = (searches * (asks * LOOKED_AT + 1) + ahead) * TRIES
         bytes_sent = text + (config.candidates + 1) * CAPTION_BYTES
         candidate_images = config.candidates if capabilities_of(reranker).needs_images else 0
         roles.append(_role(reranker, "rerank", searches + ahead, most, config, bytes_sent, candidate_images))
@@ -157,7 +155,7 @@ def estimate(
     ahead = config.start == "retrieve" and not initial_image
     for service in web if redraws or ahead else ():
         # Of each ask the searches for what is missing, and one with the prompt itself; the usual run asks once a round.
-        most = (searches * (asks * ASKED + 1) + ahead) * tries
+        most = (searches * (asks * ASKED + 1) + ahead) * TRIES
         roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
         backends.append(service)
     made = {role.role: role.max_calls for role in roles} if config.cache == "replay" else done or {}

@@ -9,11 +9,11 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.threads import run_in_own_loop
 from imagerag.tools.services.lookup import all_services
 from imagerag.tools.services.service import Service
 
@@ -60,15 +60,7 @@ async def local_servers(timeout_s: float = PROBE_S) -> list[LocalServer]:
 
 def local_servers_now(timeout_s: float = PROBE_S) -> list[LocalServer]:
     """The same from anywhere, in an event loop of its own."""
-    servers: list[LocalServer] = []
-
-    def work() -> None:
-        servers.extend(asyncio.run(local_servers(timeout_s)))
-
-    thread = Thread(target=work, name="imagerag-local-servers", daemon=True)
-    thread.start()
-    thread.join()
-    return servers
+    return run_in_own_loop(lambda: local_servers(timeout_s), name="imagerag-local-servers")
 
 
 async def _probe(service: Service, timeout_s: float) -> LocalServer:

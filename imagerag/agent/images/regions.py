@@ -58,14 +58,10 @@ def crops_at(image: "Image", regions: Sequence[Region]) -> "list[Image]":
     return [_crop(image, region.pixels(image.size), subjects) for region in regions]
 
 
-def shown_crop(image: "Image", region: Region, around: float = _SHOWN) -> "Image":
-    """The crop of a region with a margin, of the image's own pixels.
-
-    Args:
-        around: margin on each side, as a share of the region's longer side.
-    """
+def shown_crop(image: "Image", region: Region) -> "Image":
+    """The crop of a region with a margin, of the image's own pixels."""
     left, top, right, bottom = region.pixels(image.size)
-    margin = round(max(right - left, bottom - top) * around)
+    margin = round(max(right - left, bottom - top) * _SHOWN)
     right, bottom = min(image.width, right + margin), min(image.height, bottom + margin)
     return image.crop((max(0, left - margin), max(0, top - margin), right, bottom))
 

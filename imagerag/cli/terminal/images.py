@@ -21,6 +21,8 @@ _ITERM: Final = ("iTerm.app", "WezTerm")
 _TRUECOLOUR: Final = ("truecolor", "24bit")
 _CELL_PX: Final = 20
 """Pixels a cell is taken to be high, and twice what it is wide, where the terminal scales the image itself."""
+_GAP: Final = 2
+"""Cells on each side of an image."""
 _CHUNK: Final = 4096
 _LEVELS: Final = (0, 95, 135, 175, 215, 255)
 
@@ -79,24 +81,24 @@ class Thumbnail:
         small = decoded.resize((wide * by, 2 * high * by), Image.Resampling.LANCZOS)
         return cls(way, small, wide, high)
 
-    def beside(self, lines: Sequence[str], *, gap: int = 2) -> str:
+    def beside(self, lines: Sequence[str]) -> str:
         """The terminal output for the image with lines of text to its right (ends in a newline)."""
         if self.way in ("kitty", "iterm"):
-            return self._beside_graphics(lines, gap)
-        indent, rows = " " * gap, list(self._blocks())
+            return self._beside_graphics(lines)
+        indent, rows = " " * _GAP, list(self._blocks())
         joined = [
             f"{indent}{cells or ' ' * self.cols}{indent}{text or ''}".rstrip()
             for cells, text in zip_longest(rows, lines)
         ]
         return "\n".join(joined) + "\n"
 
-    def _beside_graphics(self, lines: Sequence[str], gap: int) -> str:
+    def _beside_graphics(self, lines: Sequence[str]) -> str:
         """Reserve space with newlines first: a terminal that scrolls while it shows an image would misplace the
         text."""
         high = max(self.rows, len(lines))
         graphics = self._kitty() if self.way == "kitty" else self._iterm()
-        text = "".join(f"\x1b[{self.cols + 2 * gap}C{line}\n" if line else "\n" for line in lines)
-        return "\n" * high + f"\x1b[{high}A\x1b[{gap}C\x1b7{graphics}\x1b8\r" + text + "\n" * (high - len(lines))
+        text = "".join(f"\x1b[{self.cols + 2 * _GAP}C{line}\n" if line else "\n" for line in lines)
+        return "\n" * high + f"\x1b[{high}A\x1b[{_GAP}C\x1b7{graphics}\x1b8\r" + text + "\n" * (high - len(lines))
 
     def _png(self) -> bytes:
         out = io.BytesIO()
@@ -150,6 +152,6 @@ class Thumbnail:
         return f"{layer};5;{16 + 36 * red + 6 * green + blue}"
 
 
-def room_beside(columns: int, thumbnail: Thumbnail, *, gap: int = 2) -> int:
+def room_beside(columns: int, thumbnail: Thumbnail) -> int:
     """Columns left for text."""
-    return max(0, columns - thumbnail.cols - 2 * gap)
+    return max(0, columns - thumbnail.cols - 2 * _GAP)

@@ -116,9 +116,9 @@ def _chopped(word: str, room: int) -> list[str]:
     return chop_cells(word, room)
 
 
-def say_note(text: str, *, err: bool = False) -> None:
+def say_note(text: str) -> None:
     """Print a remark, dimmed and wrapped."""
-    say_all(map(dim, hanging(text, columns(), indent=2)), err=err)
+    say_all(map(dim, hanging(text, columns(), indent=2)))
 
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:

@@ -84,10 +84,8 @@ def paired(
     )
 
 
-def bootstrap(
-    values: "Floats | Sequence[float]", *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean (Efron and Tibshirani, 1993, chapter 13).
+def bootstrap(values: "Floats | Sequence[float]", *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of a mean (Efron and Tibshirani, 1993, chapter 13).
 
     Raises:
         ValueError: no values.
@@ -100,7 +98,7 @@ def bootstrap(
     if len(data) == 1:  # SciPy needs two or more values
         return float(data[0]), float(data[0])
     result = scipy_stats().bootstrap(
-        (data,), np.mean, method="percentile", confidence_level=level, n_resamples=resamples,
+        (data,), np.mean, method="percentile", confidence_level=0.95, n_resamples=resamples,
         batch=max(1, BLOCK // len(data)), rng=np.random.default_rng(seed),
     )  # fmt: skip
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

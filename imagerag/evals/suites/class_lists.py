@@ -27,7 +27,7 @@ _LEADING: Final = re.compile(r"^\d+[._]\s*")
 _WORDNET: Final = re.compile(r"^n\d{8}[\s-]*")
 
 
-def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, real: int = REAL) -> Suite:
+def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0) -> Suite:
     """Make one case per class.
 
     Args:
@@ -42,7 +42,7 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
     if "{name}" not in template:
         raise UsageError(f"the template {template!r} has no {{name}} in it")
     if source.is_dir():
-        classes = [(folder.name, _some(folder, real, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
+        classes = [(folder.name, _photos(folder, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
     else:
         classes = [(line, ()) for line in _lines(source)]
     by_name = {name: case_images for label, case_images in classes if (name := class_name(label))}
@@ -77,9 +77,9 @@ def _case(at: int, name: str, case_images: tuple[CaseImage, ...], template: str,
     )
 
 
-def _some(folder: Path, count: int, seed: int) -> tuple[CaseImage, ...]:
+def _photos(folder: Path, seed: int) -> tuple[CaseImage, ...]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
-    sample = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
+    sample = random.Random(f"{seed}/{folder.name}").sample(files, min(REAL, len(files)))
     return tuple(CaseImage.of(file) for file in sorted(sample))
 
 

@@ -6,9 +6,8 @@ images is known from its name, or said (`?images=clip`, `?images=messages`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
@@ -18,7 +17,7 @@ from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.port_validation import no_image_vectors
 from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, PriceEstimator
-from imagerag.agent.threads import in_thread
+from imagerag.agent.threads import in_thread, run_in_own_loop
 from imagerag.tools.credentials import Variable
 from imagerag.tools.embedders.served_images import data_url, prepared
 from imagerag.tools.embedders.served_models import QUERY, STORED, ImageForm, image_form, served_model
@@ -141,7 +140,7 @@ class OpenAIEmbedder:
             BackendError: the server does not answer.
         """
         if self._length is None:
-            self._length = _awaited(self._found_length)
+            self._length = run_in_own_loop(self._served_length, name="imagerag-embeddings")
         length = None if self._dimensions or self._length == served_model(self.model).length else self._length
         query = f"?{urlencode(self.account.query)}" if self.account.query else ""
         images = "no images" if self.images == "no" else f"images as {self.images} up to {self.image_side} px"
@@ -293,28 +292,6 @@ class OpenAIEmbedder:
                 refused.append(option)
             raise
 
-    async def _found_length(self) -> int:
+    async def _served_length(self) -> int:
         (vector,) = await self._texts(["a"], self._query_prefix, "query")
         return len(vector)
-
-
-def _awaited(ask: Callable[[], Awaitable[int]]) -> int:
-    """The result of a coroutine, from anywhere: in an event loop of its own, in a thread of its own."""
-    results: list[int] = []
-    failed: list[BaseException] = []
-
-    async def run() -> int:
-        return await ask()
-
-    def work() -> None:
-        try:
-            results.append(asyncio.run(run()))
-        except BaseException as error:
-            failed.append(error)
-
-    thread = Thread(target=work, name="imagerag-embeddings", daemon=True)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return results[0]

@@ -186,19 +186,17 @@ class ScriptedLibrary:
         data: bytes | None = None,
         *,
         similarity: float = 0.9,
-        vector: Sequence[float] | None = None,
         tags: tuple[str, ...] = (),
         metadata: Mapping[str, Scalar] | None = None,
         licence: str = "CC0-1.0",
         title: str = "",
         region: Region | None = None,
     ) -> ImageRef:
-        """Add an image.
+        """Add an image, with a vector of its own: nothing is a near-duplicate.
 
         Args:
             found_by: the text that finds it with `similarity`, or texts with a similarity each.
             data: the encoded image; by default one made from the texts.
-            vector: its image vector; by default a unique one, so that nothing is a near-duplicate.
             region: the box in it that searches find.
         """
         import numpy as np
@@ -206,11 +204,10 @@ class ScriptedLibrary:
         similarities = {found_by: similarity} if isinstance(found_by, str) else dict(found_by)
         data = data if data is not None else sample_image(f"planted/{sorted(similarities)}/{len(self._planted)}")
         image = describe_image(data)
-        row = np.eye(64, dtype=np.float32)[len(self._planted) % 64] if vector is None else np.array(vector, np.float32)
         hit = Hit(
             image=image,
             similarity=0.0,
-            vector=row,
+            vector=np.eye(64, dtype=np.float32)[len(self._planted) % 64],
             title=title or next(iter(similarities), ""),
             tags=tags,
             metadata=metadata or {},

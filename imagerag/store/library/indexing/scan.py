@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.indexing.folder_walk import FolderWalk
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
@@ -194,19 +195,9 @@ def scan(
     listed = read_manifests(manifests, roots, named_paths=there, allow_outside=allow_outside)
     files: dict[Path, None] = {}
     files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
-    walked: set[tuple[int, int]] = set()
-    unread: list[Path] = []
-    outside: list[tuple[str, str]] = []
-
-    def leads_outside(entry: "os.DirEntry[str]") -> bool:
-        if links_within is None or _is_within(entry.path, links_within):
-            return False
-        outside.append((entry.path, "it is a link that leads out of the folders that may be read"))
-        return True
-
+    walk = FolderWalk(links_within)
     for path in (Path(os.path.abspath(path)) for path in there):
-        walk = _walk(path, walked, excluded.below(path), unread, leads_outside) if path.is_dir() else [path]
-        files.update(dict.fromkeys(walk))
+        files.update(dict.fromkeys(walk.files(path, excluded.below(path)) if path.is_dir() else [path]))
     for file in manifests:
         files.pop(Path(os.path.abspath(file)), None)
     files.update(dict.fromkeys(listed.images))
@@ -230,8 +221,8 @@ def scan(
         members=sources.members,
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
-        unread=unread,
-        problems=[*listed.problems, *beside.problems, *sources.problems, *outside],
+        unread=walk.unread,
+        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside],
     )
 
 
@@ -263,50 +254,3 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "?"
     return f"{status.st_size}/{status.st_mtime_ns}/{status.st_ino}" if stat.S_ISREG(status.st_mode) else "?"
-
-
-def _walk(
-    folder: Path,
-    walked: set[tuple[int, int]],
-    excluded: Callable[[Path], bool],
-    unread: list[Path],
-    leads_outside: Callable[["os.DirEntry[str]"], bool],
-) -> Iterator[Path]:
-    """Files below a folder, sorted by name, without excluded ones. Links are followed unless they lead outside, but no
-    folder is visited twice."""
-    waiting = [(folder, True)]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            yield path
-            continue
-        try:
-            status = path.stat()
-            entries = _listed(path, leads_outside) if (status.st_dev, status.st_ino) not in walked else []
-        except OSError:
-            unread.append(path)
-            yield path  # listed later as unreadable
-            continue
-        walked.add((status.st_dev, status.st_ino))
-        waiting += reversed([entry for entry in entries if not excluded(entry[0])])
-
-
-def _listed(folder: Path, leads_outside: Callable[["os.DirEntry[str]"], bool]) -> list[tuple[Path, bool]]:
-    """The entries of a folder, sorted by name, each with whether it is a folder, without links that lead outside."""
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    return [(folder / entry.name, _is_folder(entry)) for entry in ordered if not leads_outside(entry)]
-
-
-def _is_within(path: str, folders: Sequence[Path]) -> bool:
-    """Whether a path lies below one of some folders once every link is followed."""
-    there = Path(os.path.realpath(path))
-    return any(there.is_relative_to(folder) for folder in folders)
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a folder; errors are reported when it is read."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False

@@ -87,17 +87,6 @@ class TextQueries:
         return [*(query.text for query in self.own), *self.near, *self.unrelated]
 
 
-async def calibrate(content: LibraryContent, embedder: Embedder) -> Threshold:
-    """Measure a library's default threshold. The same content and encoder give the same threshold.
-
-    Args:
-        content: content of the library, at least one image.
-        embedder: the encoder of the vectors.
-    """
-    measured = await TextMeasurement.of(content, embedder)
-    return measured.threshold(await content.scan(measured.begin))
-
-
 @dataclass(frozen=True)
 class TextMeasurement:
     """The encoded queries; compared with the library's vectors they give the threshold.
@@ -115,7 +104,13 @@ class TextMeasurement:
     async def of(
         cls, content: LibraryContent, embedder: Embedder, queries: TextQueries | None = None
     ) -> "TextMeasurement":
-        """Args: as `calibrate`; `queries` are other queries than those of calibration."""
+        """Encode the queries.
+
+        Args:
+            content: content of the library, at least one image.
+            embedder: the encoder of its vectors.
+            queries: other queries than those of calibration.
+        """
         if queries is None:
             queries = await in_thread(TextQueries.of, content.columns)
         texts = await embedder.embed_texts(queries.texts)

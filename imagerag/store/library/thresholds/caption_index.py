@@ -111,7 +111,9 @@ class CaptionIndex:
         required = self._required(text)
         candidates = self._holding(required)
         for start in range(0, len(candidates), FEW):
-            if any(_shows(_phrase_words(caption), required) for caption in self._read(candidates[start : start + FEW])):
+            if any(
+                _shows(_phrase_words(caption), required) for caption in self.captions(candidates[start : start + FEW])
+            ):
                 return True
         return False
 
@@ -134,9 +136,9 @@ class CaptionIndex:
         wants what it says."""
         return min(parts_of(text), key=lambda part: min((len(self._rows(word)) for word in words(part)), default=0))
 
-    def captions(self, rows: "NDArray[np.intp]") -> list[str]:
+    def captions(self, rows: "NDArray[np.integer[Any]]") -> list[str]:
         """The captions of some rows, without the thing's name."""
-        return self._read(rows)
+        return list(_texts(self.columns.take(rows), self.capitals))
 
     def hard_negatives(self, most: int, texts: Sequence[str] | None = None) -> list[str]:
         """Up to `most` texts that differ from a caption's text by one word and match no image.
@@ -197,7 +199,7 @@ class CaptionIndex:
         distinct, starts = np.unique(rows[order], return_index=True)
         is_shown = np.zeros(len(rows), dtype=bool)
         places, of_text, ends = order.tolist(), text_of_row[order].tolist(), [*starts[1:].tolist(), len(rows)]
-        captions = (text for at in range(0, len(distinct), READ) for text in self._read(distinct[at : at + READ]))
+        captions = (text for at in range(0, len(distinct), READ) for text in self.captions(distinct[at : at + READ]))
         start = 0
         for text, end in zip(captions, ends, strict=False):
             words = _phrase_words(text)
@@ -222,7 +224,7 @@ class CaptionIndex:
         rows = self._rows(word)
         if not 1 <= len(rows) <= FEW:
             return False
-        texts = self._read(rows)
+        texts = self.captions(rows)
         holding = sum(word in phrase for text in texts for phrase in _phrase_words(text))
         return holding == 1 and any(word in name_like(text, capitals=self.capitals) for text in texts)
 
@@ -240,9 +242,6 @@ class CaptionIndex:
     def _rows(self, word: str) -> "NDArray[np.int32]":
         code = self.codes.get(word)
         return self.rows[:0] if code is None else self.rows[self.starts[code] : self.starts[code + 1]]
-
-    def _read(self, rows: "NDArray[np.integer[Any]]") -> list[str]:
-        return list(_texts(self.columns.take(rows), self.capitals))
 
 
 def _words_said(captions: Any) -> "tuple[NDArray[np.int64], Any]":

@@ -45,21 +45,6 @@ REFUSED: Final = 0.2
 with a look-alike, would lose a third of the views."""
 
 
-async def calibrate_images(
-    content: LibraryContent,
-    embedder: Embedder,
-    read_images: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
-) -> ImageThreshold:
-    """Measure a library's threshold between images; without a cosine if the encoder cannot distinguish its images.
-
-    Args:
-        read_images: yields images by SHA-256, upright and in a form that every model accepts. Images removed meanwhile
-            are left out: the process that removed them calibrates again anyway.
-    """
-    measured = await ImageMeasurement.of(content, embedder, read_images)
-    return measured.threshold(await content.scan(measured.begin)) if measured else unclaimed(content)
-
-
 def unclaimed(content: LibraryContent) -> ImageThreshold:
     """The threshold without a cosine, for a library whose images cannot be distinguished."""
     return ImageThreshold(cosine=None, images=len(content), calibrated=datetime.now(UTC))
@@ -92,7 +77,12 @@ class ImageMeasurement:
         read_images: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
         most_viewed: int = VIEWED,
     ) -> "ImageMeasurement | None":
-        """Args: as `calibrate_images`; `most_viewed` is the number of images of which views are made.
+        """Make and encode the views.
+
+        Args:
+            read_images: yields images by SHA-256, upright and in a form that every model accepts. Images removed
+                meanwhile are left out: the process that removed them calibrates again anyway.
+            most_viewed: number of images of which views are made.
 
         Returns:
             None where there are too few images, or none can be read.

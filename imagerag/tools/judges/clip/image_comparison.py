@@ -35,7 +35,7 @@ class Comparisons:
     kept: Compare
 
 
-def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
+def whole_image_comparisons(embedder: Embedder, regions: Regions) -> Comparisons:
     """Comparisons by cosines of whole images and their parts, for any encoder."""
 
     async def same(_prompt: str, judged: bytes, other: bytes) -> Compared:
@@ -44,13 +44,13 @@ def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float =
         vectors = await embed([view.data for view in (*views, *other_views)])
         cosines = vectors[: len(views)] @ vectors[len(views) :].T
         best = float(cosines.max())
-        return best >= alike, best, f"at most {best:z.2f} like the image that was sent; {alike:.2f} is the same"
+        return best >= ALIKE, best, f"at most {best:z.2f} like the image that was sent; {ALIKE:.2f} is the same"
 
     async def compare_kept(_prompt: str, judged: bytes, other: bytes) -> Compared:
         first, second = await embedder.embed_images([judged, other])
         cosine = float(first @ second)
         share = await in_thread(_share, judged, other)
-        return cosine >= alike, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"
+        return cosine >= ALIKE, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"
 
     return Comparisons(same=same, kept=compare_kept)
 

@@ -55,7 +55,6 @@ class MockOpenAIServer:
         max_images: int | None = None,
         error_shape: ErrorShape = "openai",
         errors_ok: bool = False,
-        files_at: str | None = None,
         port: int = 0,
     ) -> None:
         """Create a server; it listens once started.
@@ -70,7 +69,6 @@ class MockOpenAIServer:
             max_images: maximum number of images per chat request.
             error_shape: location of an error's message in the body.
             errors_ok: send errors with status 200.
-            files_at: base URL of images, for instance `http://localhost:PORT`; by default this server's own.
             refuses: parameters and response formats that get a 400 `unsupported_parameter`, for instance
                 `("temperature", "json_schema", "logprobs")`; "system" is the system message.
             models: response of `GET /v1/models`.
@@ -88,7 +86,7 @@ class MockOpenAIServer:
         self._refuses, self._models, self._limits = frozenset(refuses), tuple(models), limits
         self._idempotent, self._port = idempotent, port
         self._without, self._image_field, self._max_images = frozenset(without), image_field, max_images
-        self._shape, self._errors_ok, self._files_at = error_shape, errors_ok, files_at
+        self._shape, self._errors_ok = error_shape, errors_ok
         self._changed = threading.Condition()
         self._requests: list[RecordedRequest] = []
         self._seen: Counter[str] = Counter()
@@ -263,8 +261,7 @@ class MockOpenAIServer:
         """Store an image on this server, and return its URL."""
         name = hashlib.sha256(image).hexdigest()[:32]
         self._files[name] = image
-        place = self.base_url if self._files_at is None else f"{self._files_at}/v1"
-        return f"{place}/files/{name}"
+        return f"{self.base_url}/files/{name}"
 
     def wait(self, seconds: float) -> bool:
         """Wait; True if the server closes meanwhile (called by the handler)."""

@@ -2,10 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
 
 from imagerag.agent.feedback import split_feedback
 from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
@@ -24,8 +23,6 @@ from imagerag.tools.testing.mock_openai.sketch_prompts import (
     question_of,
 )
 from imagerag.tools.testing.mock_openai.sketch_templates import PromptImage, read_back
-
-Made = TypeVar("Made")
 
 
 @dataclass
@@ -75,7 +72,7 @@ class SketchResponder:
             else Size(width=dimensions[0], height=dimensions[1])
         )
         variation = SamplingParams(seed=self.seed)
-        return _now(self._painter.generate(scene, references, variation=variation, size=size)).data
+        return asyncio.run(self._painter.generate(scene, references, variation=variation, size=size)).data
 
     def _say(self, request: RecordedRequest) -> str:
         question = question_of(request)
@@ -88,7 +85,7 @@ class SketchResponder:
         if not parts or not question.prompt:
             return answer_text(request, question, SketchVerdict())
         if asks_preference(request) and len(parts) > 1:
-            preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
+            preference = asyncio.run(self._looker.compare(question.prompt, parts[-2], parts[-1]))
             return answer_text(request, question, SketchVerdict(better=preference.better))
         if question.about == "missing" and question.searched:
             return answer_text(request, question, self._other_words(question, parts))
@@ -107,13 +104,13 @@ class SketchResponder:
         critique = judge.critique(
             prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
         )
-        verdict = _now(critique).verdict
+        verdict = asyncio.run(critique).verdict
         concepts: tuple[Concept, ...] = verdict.missing
         if not verdict.aligned and not concepts:
-            concepts = _now(judge.missing_concepts(prompt, image, verdict=verdict, variation=first)).concepts
+            concepts = asyncio.run(judge.missing_concepts(prompt, image, verdict=verdict, variation=first)).concepts
         captions = tuple(concept.caption or concept.text for concept in concepts)
         if concepts and not all(concept.caption for concept in concepts):
-            captions = _now(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
+            captions = asyncio.run(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
         return SketchVerdict(verdict=verdict, concepts=concepts, captions=captions)
 
     def _other_words(self, question: ParsedRequest, parts: Sequence[ImagePart]) -> SketchVerdict:
@@ -130,14 +127,14 @@ class SketchResponder:
             missing = self._looker.missing_concepts(
                 question.prompt, parts[-1], verdict=verdict, variation=params, subjects=parts[:-1]
             )
-            if concepts := _now(missing).concepts:
+            if concepts := asyncio.run(missing).concepts:
                 return SketchVerdict(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
         return SketchVerdict(verdict=verdict)
 
     def _captioned(self, prompt: str, texts: Sequence[str]) -> SketchVerdict:
         concepts = tuple(Concept(text=text) for text in texts)
         captions = self._looker.captions(prompt, concepts, max_tokens=64, variation=SamplingParams())
-        return SketchVerdict(concepts=concepts, captions=_now(captions).captions)
+        return SketchVerdict(concepts=concepts, captions=asyncio.run(captions).captions)
 
     @cached_property
     def _painter(self) -> ImageGenerator:
@@ -161,8 +158,3 @@ def _requirement(text: str, kind: str, image_count: int) -> Requirement:
     number = re.search(r"\bof picture (\d+)$", text)
     compared = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and image_count else None
     return Requirement(text=text, kind=kind, image=compared)  # type: ignore[arg-type]
-
-
-def _now(work: Coroutine[Any, Any, Made]) -> Made:
-    """Run the ports' coroutines in this server thread."""
-    return asyncio.run(work)

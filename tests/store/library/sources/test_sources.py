@@ -280,7 +280,7 @@ async def test_a_truncated_archive_gives_what_is_whole_and_takes_nothing_out(
     archive.write_bytes(whole[: position["cards/yellow.png"] + 10])
     report = await index([archive], library)
     assert (report.unchanged, report.removed, await library.count()) == (2, 0, 3)
-    assert ("it ends within cards/yellow.png" in why for _, why in report.skipped)
+    assert any("it ends within cards/yellow.png" in why for _, why in report.skipped)
 
 
 @pytest.mark.parametrize("seed", range(40))

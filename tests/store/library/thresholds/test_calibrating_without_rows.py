@@ -18,10 +18,10 @@ from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds import calibration, caption_index, caption_phrases, content
-from imagerag.store.library.thresholds.calibration import calibrate
 from imagerag.store.library.thresholds.caption_index import CaptionIndex
 from imagerag.store.library.thresholds.caption_phrases import phrases, query_of, words
 from imagerag.store.library.thresholds.content import LibraryContent, content_hash, content_of, images_hash
+from tests.store.library.thresholds.measured_thresholds import text_threshold
 
 ROWS = 300
 SAID = st.sampled_from(
@@ -69,7 +69,7 @@ async def test_part_by_part_is_what_all_rows_at_once_are(tmp_path: Path, in_part
         rest = np.delete(cosines, query.matches)
         assert found.positive_quantiles[0] - 1e-5 <= cosines[query.matches].max() <= found.positive_quantiles[-1] + 1e-5
         assert rest.max() <= found.negative_quantiles[-1] + 1e-5
-    again = await calibrate(LibraryContent.of(rows, vectors), library.embedder)
+    again = await text_threshold(LibraryContent.of(rows, vectors), library.embedder)
     assert again.cosine == pytest.approx(found.cosine, abs=1e-6)
     assert again.negative_quantiles == pytest.approx(found.negative_quantiles, abs=2e-6)
     assert (again.n_own, again.n_near, again.n_unrelated) == (found.n_own, found.n_near, found.n_unrelated)

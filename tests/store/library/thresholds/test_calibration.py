@@ -17,7 +17,6 @@ from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds.calibration import (
     ENOUGH,
     balanced_threshold,
-    calibrate,
     clamp_threshold,
     negative_floor,
 )
@@ -25,6 +24,7 @@ from imagerag.store.library.thresholds.caption_index import CaptionIndex
 from imagerag.store.library.thresholds.caption_phrases import phrases, query_of, things
 from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
+from tests.store.library.thresholds.measured_thresholds import text_threshold
 
 HUES = "red orange yellow lime green teal blue purple pink brown black grey".split()  # noqa: SIM905
 LOOKS = "solid striped dotted checkered ringed split".split()  # noqa: SIM905
@@ -95,7 +95,7 @@ async def test_accepts_matches_and_rejects_hard_negatives(world, size):
     held = chance.sample(EVERYTHING, 700)
     shown = [chance.choice(held) for _ in range(size)]
     rows, vectors = world.library(shown)
-    threshold = await calibrate(LibraryContent.of(rows, vectors), world)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), world)
     present = await world.best(sorted(set(shown))[:200], vectors)
     absent = await world.best(hard_negatives(shown, 200 if size < 5000 else 100), vectors)
     assert (present >= threshold.cosine).mean() >= 0.9
@@ -109,13 +109,13 @@ async def test_accepts_matches_and_rejects_hard_negatives(world, size):
 async def test_the_same_again(world):
     rows, vectors = world.library(EVERYTHING[:100])
     content = LibraryContent.of(rows, vectors)
-    one, two = await calibrate(content, world), await calibrate(content, world)
+    one, two = await text_threshold(content, world), await text_threshold(content, world)
     assert one.model_copy(update={"calibrated": two.calibrated}) == two
 
 
 async def test_without_captions_unrelated_ones_decide(world):
     rows, vectors = world.library(EVERYTHING[:300], caption="")
-    threshold = await calibrate(LibraryContent.of(rows, vectors), world)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), world)
     unrelated = await world.best([text.removeprefix("a ") for text in NULL_CAPTIONS], vectors)
     assert threshold.method == "unrelated"
     assert threshold.cosine == threshold.minimum
@@ -128,7 +128,7 @@ async def test_without_captions_unrelated_ones_decide(world):
 @pytest.mark.parametrize("size", [1, 2, ENOUGH - 1])
 async def test_few_images(world, size):
     rows, vectors = world.library(EVERYTHING[:size])
-    threshold = await calibrate(LibraryContent.of(rows, vectors), world)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), world)
     assert threshold.method == "unrelated"
     assert threshold.n_own == size
 
@@ -136,13 +136,13 @@ async def test_few_images(world, size):
 async def test_an_encoder_that_cannot_tell_keeps_the_librarys_own(planted):
     blind = World(planted, own=0.0, noise=2.0)
     rows, vectors = blind.library(EVERYTHING[:400])
-    threshold = await calibrate(LibraryContent.of(rows, vectors), blind)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), blind)
     assert threshold.accept_rate >= 0.9 or threshold.cosine == threshold.minimum
 
 
 async def test_captions_that_say_nothing_of_their_images_do_not_decide(world):
     rows, vectors = world.library(EVERYTHING[:400])
-    threshold = await calibrate(LibraryContent.of(rows, np.roll(vectors, 7, axis=0)), world)
+    threshold = await text_threshold(LibraryContent.of(rows, np.roll(vectors, 7, axis=0)), world)
     assert threshold.method == "unrelated"
     assert threshold.cosine == threshold.minimum
 
@@ -158,7 +158,7 @@ async def test_words_the_encoder_never_saw_do_not_shut_out_the_librarys_own(worl
             known[strange] = vectors[: sum(strange)] + 0.1 * middle  # unseen words land on images
             return known / np.linalg.norm(known, axis=1, keepdims=True)
 
-    threshold = await calibrate(LibraryContent.of(rows, vectors), Toy(world.planted))
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), Toy(world.planted))
     assert threshold.minimum > 0.95
     assert threshold.method == "captions"
     assert threshold.accept_rate >= 0.9
@@ -169,7 +169,7 @@ async def test_one_thing_under_many_names_is_no_miss(world):
     rows, vectors = world.library(shown)
     index = CaptionIndex.of(rows)
     assert index.matches("a red solid circle").size == 3
-    threshold = await calibrate(LibraryContent.of(rows, vectors), world)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), world)
     assert threshold.accept_rate >= 0.9
 
 
@@ -290,7 +290,7 @@ async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
     mixed, chance = Mixed(world.planted, own=0.2, busy=busy), Random(size)
     shown = mixed_pictures(chance, size)
     rows, vectors = mixed.library(shown)
-    threshold = await calibrate(LibraryContent.of(rows, vectors), mixed)
+    threshold = await text_threshold(LibraryContent.of(rows, vectors), mixed)
     named = [picture.split(" and a ") for picture in shown]
     present = await mixed.best([chance.choice(things) for things in named][:300], vectors)
     absent = await mixed.best(hard_negatives([thing for things in named for thing in things], 200), vectors)
@@ -306,7 +306,7 @@ async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
 
 async def test_the_floor_holds_where_crowded_pictures_draw_unrelated_captions(world):
     mixed = Mixed(world.planted, own=0.6, busy=0.6)
-    threshold = await calibrate(LibraryContent.of(*mixed.library(mixed_pictures(Random(50), 50))), mixed)
+    threshold = await text_threshold(LibraryContent.of(*mixed.library(mixed_pictures(Random(50), 50))), mixed)
     assert threshold.method == "captions"
     assert threshold.cosine == threshold.minimum
     assert threshold.accept_rate >= 0.75

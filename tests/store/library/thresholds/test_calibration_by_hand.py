@@ -8,9 +8,9 @@ import pytest
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds import calibration
-from imagerag.store.library.thresholds.calibration import balanced_threshold, calibrate, clamp_threshold, negative_floor
+from imagerag.store.library.thresholds.calibration import balanced_threshold, clamp_threshold, negative_floor
 from imagerag.store.library.thresholds.content import LibraryContent
-from imagerag.store.library.thresholds.image_calibration import calibrate_images
+from tests.store.library.thresholds.measured_thresholds import image_threshold, text_threshold
 
 THINGS = "mug lamp boot kettle scarf tent stove rope knife bottle chair table".split()  # noqa: SIM905
 
@@ -74,7 +74,7 @@ async def test_eight_captions_are_the_least_that_decide(count: int, basis: str) 
     encoder = Axes(THINGS)
     rows = [row(at, f"a {thing}") for at, thing in enumerate(THINGS[:count])]
     vectors = np.stack([encoder.vector(one.caption) for one in rows])
-    found = await calibrate(LibraryContent.of(rows, vectors), encoder)
+    found = await text_threshold(LibraryContent.of(rows, vectors), encoder)
     assert (found.method, found.n_own) == (basis, count)
 
 
@@ -82,11 +82,11 @@ async def test_captions_whose_images_beat_fewer_than_nine_of_ten_others_decide_n
     encoder = Axes(THINGS)
     rows = [row(at, f"a {thing}") for at, thing in enumerate(THINGS[:11])]
     vectors = np.stack([encoder.vector(one.caption) for one in rows])
-    assert (await calibrate(LibraryContent.of(rows, vectors), encoder)).method == "captions"
+    assert (await text_threshold(LibraryContent.of(rows, vectors), encoder)).method == "captions"
     # Two of eleven lie on each other's images: those two beat none of the others, 9/11 of all are beaten.
     swapped = vectors.copy()
     swapped[[0, 1]] = swapped[[1, 0]]
-    found = await calibrate(LibraryContent.of(rows, swapped), encoder)
+    found = await text_threshold(LibraryContent.of(rows, swapped), encoder)
     assert found.method == "unrelated"
 
 
@@ -95,7 +95,7 @@ async def test_few_hard_negatives_decide_nothing() -> None:
     encoder = Axes(THINGS)
     rows = [row(at, "a mug") for at in range(9)]
     vectors = np.stack([encoder.vector("a mug")] * 9)
-    found = await calibrate(LibraryContent.of(rows, vectors), encoder)
+    found = await text_threshold(LibraryContent.of(rows, vectors), encoder)
     assert (found.method, found.n_near) == ("unrelated", 0)
 
 
@@ -106,7 +106,7 @@ async def test_what_was_asked_is_counted_by_its_kind(monkeypatch: pytest.MonkeyP
     encoder = Axes([*THINGS, "violin"], strength=0.8)
     rows = [row(at, f"a {thing}") for at, thing in enumerate(THINGS)]
     vectors = np.stack([encoder.vector(one.caption) for one in rows])
-    found = await calibrate(LibraryContent.of(rows, vectors), encoder)
+    found = await text_threshold(LibraryContent.of(rows, vectors), encoder)
     assert (found.n_own, found.n_unrelated, found.images) == (12, 2, 12)
     assert found.n_near >= 12
     assert len(found.positive_quantiles) == 101
@@ -125,7 +125,7 @@ async def test_a_caption_that_lies_on_the_threshold_reaches_it() -> None:
     vectors[:, -1] = 0.0
     # Unrelated captions all have the cosine 1 with the last picture, and so the threshold is 1.
     vectors[-1] = encoder.vector("nothing known")
-    found = await calibrate(LibraryContent.of(rows, vectors), encoder)
+    found = await text_threshold(LibraryContent.of(rows, vectors), encoder)
     assert found.cosine == pytest.approx(1.0)
     assert found.accept_rate == pytest.approx(6 / 7)
 
@@ -159,7 +159,7 @@ async def between(vectors: np.ndarray, cosines: Sequence[float], png: bytes) -> 
             yield one, png
 
     rows = [row(at, "") for at in range(len(vectors))]
-    return (await calibrate_images(LibraryContent.of(rows, vectors), Views(vectors, cosines), read)).cosine  # type: ignore[arg-type]
+    return (await image_threshold(LibraryContent.of(rows, vectors), Views(vectors, cosines), read)).cosine  # type: ignore[arg-type]
 
 
 @pytest.fixture

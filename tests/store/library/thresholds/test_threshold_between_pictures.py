@@ -9,7 +9,7 @@ from PIL import Image
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.thresholds.content import LibraryContent
-from imagerag.store.library.thresholds.image_calibration import calibrate_images
+from tests.store.library.thresholds.measured_thresholds import image_threshold
 
 
 class Planted:
@@ -56,7 +56,7 @@ def cone(count, cosine, seed=0):
 
 async def measured(vectors, view):
     rows = [Row(f"{at:064}") for at in range(len(vectors))]
-    return await calibrate_images(LibraryContent.of(rows, vectors), Planted(vectors, view), read)
+    return await image_threshold(LibraryContent.of(rows, vectors), Planted(vectors, view), read)
 
 
 async def test_things_that_are_alike_do_not_pass_and_views_do():

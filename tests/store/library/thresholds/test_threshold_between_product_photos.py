@@ -18,7 +18,7 @@ from imagerag.agent.types import ImageRef
 from imagerag.store.library.library_metadata import ImageThreshold
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds.content import LibraryContent
-from imagerag.store.library.thresholds.image_calibration import calibrate_images
+from tests.store.library.thresholds.measured_thresholds import image_threshold
 
 RECORDED = np.load(Path(__file__).parents[2] / "data" / "product_photos.npz")
 NAMES = [str(name) for name in RECORDED["names"]]
@@ -66,7 +66,7 @@ async def measured(shop: str) -> tuple[ImageThreshold, np.ndarray, np.ndarray, l
         for one in ids:
             yield one, out.getvalue()
 
-    found = await calibrate_images(LibraryContent.of(rows, own), Recorded(own, views), read)  # type: ignore[arg-type]
+    found = await image_threshold(LibraryContent.of(rows, own), Recorded(own, views), read)  # type: ignore[arg-type]
     return found, own, views, [NAMES[n] for n in at]
 
 
