@@ -88,10 +88,10 @@ async def test_images_of_ones_own(rag: ImageRAG, tmp_path: Path) -> None:
         ({"deadline_s": 0}, "deadline_s"),
         ({"judge_mode": "guess"}, "judge_mode"),
         ({"initial_image": b"no image"}, "image"),
-        ({"initial_image": 3}, "its bytes; not int"),
+        ({"initial_image": 3}, "initial_image: it has to be text, a path or bytes, not 3"),
         ({"subjects": ["/nowhere.png"]}, "/nowhere.png"),
-        ({"subjects": "mug.png"}, "a list, also if there is only one; not str"),
-        ({"subjects": [None]}, "its bytes; not NoneType"),
+        ({"subjects": "mug.png"}, "subjects: it has to be a list, not 'mug.png'"),
+        ({"subjects": [None]}, r"subjects\[0\]: it has to be text, a path"),
         ({"run_id": "../x"}, "run id"),
     ],
 )
@@ -128,7 +128,7 @@ async def test_an_estimate_refuses_what_a_run_refuses(rag: ImageRAG, options: di
 
 async def test_a_step_that_is_no_number_is_refused_in_words(rag: ImageRAG) -> None:
     run = await rag.generate("a heart")
-    with pytest.raises(UsageError, match="a step is a number, as imagerag show gives them, not 'critique'"):
+    with pytest.raises(UsageError, match="step: it has to be a whole number, not 'critique'"):
         await rag.runs.replay(run.run_id, "critique")  # type: ignore[arg-type]
 
 
