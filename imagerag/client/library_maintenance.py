@@ -205,7 +205,7 @@ class LibraryMaintenance(LibraryMigration):
         out: str | Path,
         *,
         library: str | None = None,
-        format: Literal["parquet", "folder"] = "parquet",
+        format: Literal["parquet", "folder"] | None = None,
         with_bytes: bool = False,
         overwrite: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -215,19 +215,22 @@ class LibraryMaintenance(LibraryMigration):
         Args:
             out: the Parquet file, or the folder.
             format: "parquet" has texts, typed columns and vectors; "folder" has the images with sidecars, which `index`
-                reads back to the same rows.
+                reads back to the same rows. By default "parquet" for a name that ends in .parquet, else "folder".
             with_bytes: write the bytes of the images into the Parquet file, too.
             overwrite: put a folder's export in the place of an earlier one; a Parquet file is replaced in any case.
             progress: called with images done and images in all.
 
         Raises:
-            UsageError: the folder holds other files, those of an earlier export, or such as the library links to.
+            UsageError: the name is that of another type of file; the folder holds other files, those of an earlier
+                export, or such as the library links to.
             StorageError: the disk is full, or cannot be written.
         """
         from imagerag.store.library.maintenance.export import export_folder, export_parquet
+        from imagerag.store.library.maintenance.export_format import format_of
 
+        kind = format or format_of(out)
         opened = await self.open(library)
-        if format == "folder":
+        if kind == "folder":
             return await export_folder(opened, Path(out), overwrite=overwrite, progress=progress)
         return await export_parquet(opened, Path(out), with_bytes=with_bytes, progress=progress)
 

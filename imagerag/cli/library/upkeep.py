@@ -1,7 +1,6 @@
 """`imagerag library stats`, `export`, `verify`, `optimize` and `rename`: whole libraries."""
 
 import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -80,7 +79,9 @@ def export_command(
     Parquet has the texts, the typed columns and the vectors. A folder has the images, each with a sidecar; imagerag
     index reads it back to the same rows.
     """
-    kind = format or _format_of(out)
+    from imagerag.store.library.maintenance.export_format import format_of
+
+    kind = format or format_of(out)
     if kind == "parquet":
         all_fresh([Path(out)])
     elif with_bytes:
@@ -104,20 +105,6 @@ def export_command(
         say(f"{short(result.path, 60)}: {count(result.images, 'image')}, {size_of_bytes(result.bytes)}")
         say_all(missing_lines(result.missing))
     return 1 if result.missing else 0
-
-
-def _format_of(out: str) -> Literal["parquet", "folder"]:
-    """The export format for a file name; names of other file types are refused."""
-    from imagerag.store.library.sources.source_suffixes import PARQUET
-
-    suffix = Path(out).suffix.lower()
-    if suffix in PARQUET:
-        return "parquet"
-    if suffix[1:2].isalpha() and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
-        raise UsageError(
-            f"an export is a Parquet file or a folder: name one .parquet, or\nadd --format folder for {out}"
-        )
-    return "folder"
 
 
 @click.command("verify")

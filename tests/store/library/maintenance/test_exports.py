@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.cli.library.statistics_lines import _megapixels
-from imagerag.cli.library.upkeep import _format_of
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import linked_files
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
@@ -30,6 +29,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import SCHEMA_VERSION
 from imagerag.store.library.maintenance import export as exports
 from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
+from imagerag.store.library.maintenance.export_format import format_of
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.sources import opening
@@ -154,13 +154,13 @@ async def test_replacing_an_export_loses_no_image(filled: Library, tmp_path: Pat
     [("a.parquet", "parquet"), ("a.PQ", "parquet"), ("a", "folder"), ("a.2", "folder"), ("a.b/", "folder")],
 )
 def test_the_name_says_what_is_written(out: str, kind: str) -> None:
-    assert _format_of(out) == kind
+    assert format_of(out) == kind
 
 
 @pytest.mark.parametrize("out", ["x.csv", "x.jsonl", "some/x.zip"])
 def test_a_name_of_another_file_is_no_folder(out: str) -> None:
-    with pytest.raises(UsageError, match=r"\.parquet, or\nadd --format folder"):
-        _format_of(out)
+    with pytest.raises(UsageError, match=r"\.parquet, or\nadd `format=folder`"):
+        format_of(out)
 
 
 async def test_parquet_has_every_row_with_vector_columns_and_bytes(filled: Library, tmp_path: Path) -> None:
