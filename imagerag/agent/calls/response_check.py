@@ -42,7 +42,7 @@ def checked_response(response: object, kind: type[Response], backend: str) -> Re
     values = {name: getattr(response, name) for name in names}
     values |= {name: known(values[name]) for name, known in _LENIENT.items() if name in values}
     try:
-        checked: Response = _adapter(cast("type[Any]", kind)).validate_python(values)
+        checked: Response = _adapter(cast(Any, kind)).validate_python(values)
     except ValidationError as error:
         message = f"{backend} returned {_article(kind)} that cannot be used: {invalid(error)}"
         raise TypeError(message) from error
@@ -80,7 +80,7 @@ def _requests(count: object) -> int:
 
 
 def _is_count(count: object) -> bool:
-    return isinstance(count, Integral) and count is not True and count is not False and 0 <= int(count) <= _MOST_TOKENS
+    return isinstance(count, Integral) and type(count) is not bool and 0 <= int(count) <= _MOST_TOKENS
 
 
 def _media_type(name: object) -> str:
