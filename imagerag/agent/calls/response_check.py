@@ -79,8 +79,9 @@ def _requests(count: object) -> int:
     return int(cast(int, count)) if _is_count(count) else 1
 
 
-def _is_count(count: object) -> bool:
-    return isinstance(count, Integral) and type(count) is not bool and 0 <= int(count) <= _MOST_TOKENS
+def _is_count(count: Any) -> bool:
+    is_flag = isinstance(count, bool)
+    return not is_flag and isinstance(count, Integral) and 0 <= int(count) <= _MOST_TOKENS
 
 
 def _media_type(name: object) -> str:
