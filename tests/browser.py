@@ -28,7 +28,7 @@ ARGUMENTS: Final = (
     "--no-first-run",
 )
 
-PATIENCE_MS: Final = 60_000
+PATIENCE_MS: Final = 120_000
 """A loaded machine is no fault of the page."""
 
 expect.set_options(timeout=PATIENCE_MS)

@@ -12,6 +12,7 @@ from imagerag.http_server.access import HttpOptions
 from imagerag.ui.guard import csrf_token
 from imagerag.ui.requests import LANGUAGE_COOKIE
 from imagerag.ui.state import UiState
+from tests.browser import PATIENCE_MS
 from tests.ui.conftest import UiServer, client_of, violations
 
 IN_BROWSER: Final = pytest.mark.asyncio(loop_scope="session")
@@ -40,6 +41,7 @@ async def test_a_reader_chooses_the_language_and_stays_on_the_page(browser_page:
 @IN_BROWSER
 async def test_the_choice_needs_no_scripts(chromium: Browser, shared_ui: UiServer) -> None:
     context = await chromium.new_context(java_script_enabled=False, locale="de-AT")
+    context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     await page.goto(f"{shared_ui.address}/library")
     await expect(page.locator("html")).to_have_attribute("lang", "de")
