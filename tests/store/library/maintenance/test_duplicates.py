@@ -41,7 +41,9 @@ async def test_similar_images_are_grouped(library: Library, folder: Path, pictur
 
 
 async def test_without_a_threshold_one_is_asked_for(library: Library, folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"not measured yet: `rag\.libraries\.calibrate\('shop'\)`\. Or give .*`threshold="):
+    with pytest.raises(
+        UsageError, match=r"not measured yet: `rag\.libraries\.calibrate\('shop'\)`\. Or give .*`threshold="
+    ):
         await find_duplicates(library)
 
 
