@@ -211,6 +211,9 @@ def _problems(error: ValidationError) -> Iterator[str]:
         own = [problem for problem in problems if problem["loc"][0] == name]
         at = max((_place(problem["loc"]) for problem in own), key=len)
         there = [problem for problem in own if _place(problem["loc"]) == at]
+        if not at and len(there) == 1 and there[0]["type"] == "literal_error" and isinstance(there[0]["input"], str):
+            yield unknown(str(name), there[0]["input"], re.findall(r"'([^']*)'", there[0]["ctx"]["expected"]))
+            continue
         words = dict.fromkeys(
             wrong(one["type"], one["msg"], one["input"], one.get("ctx") or {}, repeat=False) for one in there
         )

@@ -114,7 +114,7 @@ RANGES: list[tuple[str, Callable[[ImageRAG], Any], str]] = [
     ("tags", lambda rag: rag.libraries.search_sync("a", tags=[b"a"]), "tags[0]: it has to be text, not b'a'"),  # type: ignore[list-item]
     ("set", lambda rag: rag.libraries.update_sync("a", set={"n": []}), "set: it has to be text, a whole number, "),  # type: ignore[dict-item]
     ("runs", lambda rag: rag.runs.list_sync(0), "limit: at least 1, not 0"),
-    ("status", lambda rag: rag.runs.list_sync(status="x"), "status: one of 'running', 'interrupted', 'ended', not 'x'"),  # type: ignore[arg-type]
+    ("status", lambda rag: rag.runs.list_sync(status="x"), "no status 'x'; there are: running, interrupted, ended"),  # type: ignore[arg-type]
     ("count", lambda rag: rag.runs.count_sync(min_cost=-1), "min_cost: at least 0, not -1"),
     ("prune", lambda rag: rag.runs.prune_sync(keep=-1), "keep: at least 0, not -1"),
     ("continue", lambda rag: rag.runs.continue_sync("a", more_rounds=21), "more_rounds: at most 20, not 21"),
