@@ -22,6 +22,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def int64(value: int) -> int:
+    """A time or an inode of a file in the 64 bits that a column has: damaged times are beyond them, and some file
+    systems number their inodes up to 2⁶⁴."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
 @dataclass(frozen=True, order=True)
 class FileEntry:
     """A file that held an image's bytes when it was last read.

@@ -15,7 +15,7 @@ from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata, Sidecars
-from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.schema import FileEntry, int64
 from imagerag.store.library.sources.exported_table import ExportedRow, ExportedTable, LinkedRow
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.finding import find_sources
@@ -158,12 +158,12 @@ def changed_since(path: Path, entry: FileEntry) -> bool:
         status = path.stat()
     except OSError:
         return True
-    return status.st_mtime_ns != entry.mtime_ns or status.st_size not in (0, entry.size)
+    return int64(status.st_mtime_ns) != entry.mtime_ns or status.st_size not in (0, entry.size)
 
 
 def entry_of(path: Path, status: os.stat_result) -> FileEntry:
     """The file entry of a file."""
-    return FileEntry(path_text(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    return FileEntry(path_text(path), status.st_size, int64(status.st_mtime_ns), int64(status.st_ino))
 
 
 def scan(

@@ -16,7 +16,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.locations import shown_path, split_member, title_of_file
 from imagerag.store.library.metadata.text_origins import with_title_of_file
-from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.library.schema import FileEntry, ImageRecord, int64
 
 SHARE: Final = 0.5
 """Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""
@@ -217,7 +217,7 @@ def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
     file, member = split_member(path)
     source = scan.sources.get(file) if member else None
     if source is not None:
-        return all(entry.mtime_ns != source.status.st_mtime_ns for _, entry in entries)
+        return all(entry.mtime_ns != int64(source.status.st_mtime_ns) for _, entry in entries)
     return not os.path.lexists(file) or (not member and os.path.isdir(file))
 
 

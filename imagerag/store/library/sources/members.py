@@ -8,7 +8,7 @@ from typing import Protocol
 
 from imagerag.store.library.locations import member_path, path_text
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
-from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.schema import FileEntry, int64
 
 Problem = tuple[str, str]
 """A file, a member or a row, and why it is left out."""
@@ -82,8 +82,8 @@ class Member:
     @property
     def entry(self) -> FileEntry:
         """Its file entry in a library: while it is unchanged, the member is not read again."""
-        where = self.position if self.source.linked else self.source.status.st_ino
-        return FileEntry(path_text(self.path), self.size, self.source.status.st_mtime_ns, where)
+        where = self.position if self.source.linked else int64(self.source.status.st_ino)
+        return FileEntry(path_text(self.path), self.size, int64(self.source.status.st_mtime_ns), where)
 
     @property
     def described(self) -> str:

@@ -23,6 +23,7 @@ from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.image_selection import select_ids
+from imagerag.store.library.schema import int64
 
 MANY = 10_000 if os.environ.get("STORM") == "full" else 60
 """Files of the tree that is changed everywhere at once; STORM=full in the environment takes a collection."""
@@ -612,3 +613,26 @@ async def test_an_empty_path_is_not_the_working_directory(
     with pytest.raises(UsageError, match="the name of an image is empty"):
         await select_ids(library, [""])
     assert len(await select_ids(library, ["."])) == 8
+
+
+@pytest.mark.parametrize("seconds", [2**34, -(2**33)])
+async def test_a_file_with_a_time_beyond_64_bits_is_followed_like_others(
+    folder: Path, library: Library, picture: Any, seconds: int
+) -> None:
+    file = folder / "red.png"
+    try:
+        os.utime(file, (seconds, seconds))
+    except OverflowError:
+        pytest.skip("the file system has no such times")
+    assert (await index([folder], library)).added == 8
+    assert counts(await index([folder], library)) == {"unchanged": 8}
+    file.write_bytes(picture("red", mark=5))
+    os.utime(file, (seconds + 1, seconds + 1))
+    assert counts(await index([folder], library)) == {"changed": 1, "unchanged": 7}
+    assert await library.count() == 8
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_inodes_of_64_bits_stay_apart(inode: int) -> None:
+    assert -(2**63) <= int64(inode) < 2**63
+    assert int64(inode) % 2**64 == inode

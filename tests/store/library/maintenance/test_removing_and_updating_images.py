@@ -1,6 +1,7 @@
 """Images are taken out of a library, changed, added again; indexing does not bring back what a person took out."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -66,13 +67,18 @@ async def test_a_folder_is_not_one_whose_name_begins_like_it(library: Library, t
     assert await titles(library, await select_ids(library, [tmp_path / "a"])) == {"a"}
 
 
-async def test_digits_of_several_ids_are_refused(library: Library, folder: Path, monkeypatch: Any) -> None:
+async def test_digits_of_several_ids_are_refused(
+    library: Library, folder: Path, monkeypatch: Any, picture: Any
+) -> None:
     from imagerag.store.library.maintenance import image_selection
 
+    for mark in range(9):  # of 17 images two begin with the same digit
+        (folder / f"{mark}.png").write_bytes(picture("red", mark=mark + 1))
     await index([folder], library)
-    monkeypatch.setattr(image_selection, "ID", image_selection.re.compile(r"[0-9a-f]{0,64}"))
+    ((digit, _),) = Counter(row.id[0] for row in await library.rows()).most_common(1)
+    monkeypatch.setattr(image_selection, "ID", image_selection.re.compile(r"[0-9a-f]{1,64}"))
     with pytest.raises(UsageError, match="add digits"):
-        await select_ids(library, [""])
+        await select_ids(library, [digit])
 
 
 async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(library: Library, folder: Path) -> None:
