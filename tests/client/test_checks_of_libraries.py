@@ -105,6 +105,7 @@ async def test_an_assistant_reads_rates_and_checks_one_library(rag: ImageRAG, dr
     assert "image → image: " in checked.text
     found = checked.data["libraries"][0]
     assert [way["way"] for way in found["check"]] == ["text_to_image", "image_to_image"]
+    assert "checked 2" not in listed.text
     assert found["language"] == "English"
     refused = await service.list_libraries(ListLibraries(check=True))
     assert refused.is_error
@@ -120,6 +121,9 @@ async def test_a_library_remembers_its_last_check_and_whether_it_changed_since(
     last = await ImageRAG(preset="sketch", library="mine", home=rag.dependencies.home.root).libraries.last_check()
     assert last is not None
     assert (last.check, last.queries, last.is_current) == (found, 40, True)
+    told = await ChatService(rag).list_libraries(ListLibraries(library="mine"))
+    assert f"checked {last.checked:%Y-%m-%d}:\n  text → image: " in told.text
+    assert [way["way"] for way in told.data["libraries"][0]["check"]] == [way.way for way in found.ways]
     smaller = await rag.libraries.check(queries=20)
     assert await rag.libraries.last_check() == last
     await (await rag.libraries.open()).optimize()
@@ -128,6 +132,8 @@ async def test_a_library_remembers_its_last_check_and_whether_it_changed_since(
     draw(product_scene(products()[20]), 64).save(tmp_path / "another.png")
     await rag.libraries.index(tmp_path / "another.png")
     assert await rag.libraries.last_check() == last.model_copy(update={"is_current": False})
+    told = await ChatService(rag).list_libraries(ListLibraries())
+    assert f"checked {last.checked:%Y-%m-%d}, before the library was last changed:" in told.text
     await rag.libraries.check(queries=20)
     again = await rag.libraries.last_check()
     assert again is not None

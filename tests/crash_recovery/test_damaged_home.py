@@ -164,7 +164,7 @@ def test_the_list_of_runs_is_made_anew(damage: str, home: Path) -> None:
     if damage not in ("emptied", "deleted", "flipped"):
         result = imagerag(home, "runs")
         assert result.exit_code == 1
-        assert "imagerag doctor --repair" in result.output
+        assert f"imagerag --home {home} doctor --repair" in result.output
         assert imagerag(home, "show", RUN).exit_code == 0  # a whole id needs no list
     assert imagerag(home, "doctor", "--repair").exit_code == 0
     after = json.loads(imagerag(home, "runs", "--json").stdout)["runs"]
