@@ -125,8 +125,10 @@ def _means(text: str, condition: Condition) -> bool:
 
 def _pair(key: object, value: object) -> Condition:
     """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
-    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-    values = list(value) if is_list else [value]
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        values: list[object] = list(value)
+    else:
+        values = [value]
     if not values or any(isinstance(one, Iterable) and not isinstance(one, str) for one in values):
         raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
     texts = [_text(one) for one in values if one is not None]
