@@ -45,7 +45,8 @@ def filled(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(filled: Path, tmp_path: Path) -> Path:
-    shutil.copytree(filled / "home", tmp_path / "home", dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)  # the fixture `home` is one with links to the same images
+    copied(filled / "home", tmp_path / "home")
     return filled
 
 
@@ -127,6 +128,9 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     meant = await fresh.runs.replay(record.run_id, 1, library="mine@v1")
     assert meant.setup is not None
     assert meant.setup.snapshots == {"mine@v1": now.content}
+    continued = await fresh.runs.continue_(record.run_id, feedback="smaller", library="mine@v1")
+    assert continued.setup is not None
+    assert continued.setup.snapshots == {"mine@v1": now.content}
 
 
 async def taken_anew(rag: ImageRAG) -> str:

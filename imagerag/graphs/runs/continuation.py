@@ -84,6 +84,8 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
         config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "cache": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
         own = {"config": config, "deadline_s": deadline_s, "library": steering.library or setup.library}
+        if steering.library:
+            own["snapshots"] = {}  # of the library that is named now, whatever it holds
         return RunSpec(**{**setup.model_dump(), **own})
     except ValidationError as error:
         problem = invalid(error, most=1, inside="config")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, model_validator
 
@@ -125,8 +125,10 @@ def _means(text: str, condition: Condition) -> bool:
 
 def _pair(key: object, value: object) -> Condition:
     """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
-    is_one = not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping)
-    values: list[object] = [value] if is_one else list(cast("Iterable[object]", value))
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        values: list[object] = list(value)
+    else:
+        values = [value]
     if not values or any(isinstance(one, Iterable) and not isinstance(one, str) for one in values):
         raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
     texts = [_text(one) for one in values if one is not None]

@@ -133,7 +133,7 @@ class _Mending:
             return [_repaired(one, new) for one in group]
         if data is None:
             return self._without_bytes(group)
-        repairs = dict[str, str]()
+        repairs: dict[str, str] = {}
         if kinds & {"row", "vector", "thumbnail"}:  # before any other work reads the row
             await self._encode(data)
             repairs |= {"row": "written anew", "vector": "encoded anew", "thumbnail": "made anew"}
