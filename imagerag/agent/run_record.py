@@ -245,5 +245,7 @@ def _rounded(usd: float | None) -> float | None:
 
 def _elapsed(started_at: str | None, result: RunResult | None, calls: list[ModelCall]) -> float:
     if started_at and result and result.at:
-        return (datetime.fromisoformat(result.at) - datetime.fromisoformat(started_at)).total_seconds()
+        seconds = (datetime.fromisoformat(result.at) - datetime.fromisoformat(started_at)).total_seconds()
+        if seconds >= 0:  # else the clock was set back before a resume
+            return seconds
     return fsum(call.elapsed_s for call in calls)

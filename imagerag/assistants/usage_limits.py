@@ -179,7 +179,9 @@ class ServerBudget:
             parts.append(f"{day.calls} of {limits.daily_calls} model calls today (UTC)")
         if limits.daily_cost_usd is not None:
             parts.append(f"{dollars(day.usd)} of {dollars(limits.daily_cost_usd)} today (UTC)")
-        return f"this server has spent {', '.join(parts)}, and the rest is too little for this run"
+        # A day is shared with other servers, whose runs count at their most until they end.
+        spent = "spent, or set aside for runs under way," if self.daily is not None else "spent"
+        return f"this server has {spent} {', '.join(parts)}, and the rest is too little for this run"
 
 
 def _rest(limit: Number | None, spent: Number, otherwise: Number) -> Number:

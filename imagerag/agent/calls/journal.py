@@ -10,9 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from pydantic import TypeAdapter
-
 from imagerag.agent import clock
+from imagerag.agent.calls.response_check import adapter_of
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
 from imagerag.agent.lone_surrogates import valid_json, valid_text
@@ -163,7 +162,7 @@ def variation_content(variation: SamplingParams) -> dict[str, Any]:
 
 def encode(answer: Any) -> Mapping[str, Any]:
     """Encode a response as JSON-able data, with valid text in it."""
-    data: Mapping[str, Any] = valid_json(_adapter(type(answer)).dump_python(answer, mode="json"))
+    data: Mapping[str, Any] = valid_json(adapter_of(type(answer)).dump_python(answer, mode="json"))
     return data
 
 
@@ -198,23 +197,13 @@ def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
         RefusalError, JudgeReplyError, UnreadableImageError: when that is what was answered.
     """
     if entry.failure is None:
-        answer: Answer = _adapter(kind).validate_python(entry.answer)
+        answer: Answer = adapter_of(kind).validate_python(entry.answer)
         return answer
     if entry.failure["error"] == RefusalError.__name__:
         raise RefusalError(entry.failure["message"])
     if entry.failure["error"] == UnreadableImageError.__name__:
         raise UnreadableImageError(entry.failure["message"])
     raise JudgeReplyError(entry.failure["message"], raw=entry.raw)
-
-
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """The adapter of a class; making one costs a hundred times what using it does."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
 
 
 def failure_of(error: Exception) -> Mapping[str, str] | None:

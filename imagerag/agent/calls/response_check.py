@@ -7,7 +7,6 @@ every resume, long after its code is mended.
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
-from functools import cache
 from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -17,6 +16,7 @@ from imagerag.formatting.messages import invalid
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from pydantic import TypeAdapter
 
 Response = TypeVar("Response", bound=ModelResponse | GeneratedImage)
 
@@ -42,19 +42,23 @@ def checked_response(response: object, kind: type[Response], backend: str) -> Re
     values = {name: getattr(response, name) for name in names}
     values |= {name: known(values[name]) for name, known in _LENIENT.items() if name in values}
     try:
-        checked: Response = _adapter(cast(Any, kind)).validate_python(values)
+        checked: Response = adapter_of(kind).validate_python(values)
     except ValidationError as error:
         message = f"{backend} returned {_article(kind)} that cannot be used: {invalid(error)}"
         raise TypeError(message) from error
     return checked
 
 
-@cache
-def _adapter(kind: type[Any]) -> Any:
+_ADAPTERS: Final[dict[type[Any], "TypeAdapter[Any]"]] = {}
+
+
+def adapter_of(kind: type[Any]) -> "TypeAdapter[Any]":
     """The adapter of a class; making one costs a hundred times what using it does."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _article(kind: type[Any]) -> str:
@@ -65,23 +69,27 @@ def _known_cost(usd: object) -> float | None:
     """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
     if isinstance(usd, bool) or not isinstance(usd, Real | Decimal):
         return None
-    return cost if isfinite(cost := float(usd)) and cost >= 0 else None
+    cost = float(usd)
+    return cost if isfinite(cost) and cost >= 0 else None
 
 
 def _counts(usage: object) -> dict[str, int]:
     """The counts in a usage that are some."""
-    counts = usage.items() if isinstance(usage, Mapping) else ()
-    return {str(kind): int(count) for kind, count in counts if _is_count(count)}
+    pairs = [(str(kind), _count(value)) for kind, value in usage.items()] if isinstance(usage, Mapping) else []
+    return {kind: count for kind, count in pairs if count is not None}
 
 
-def _requests(count: object) -> int:
+def _requests(value: object) -> int:
     """A number of requests; one for what is none: a budget of calls would never be spent with a negative number."""
-    return int(cast(int, count)) if _is_count(count) else 1
+    count = _count(value)
+    return 1 if count is None else count
 
 
-def _is_count(count: Any) -> bool:
-    is_flag = isinstance(count, bool)
-    return not is_flag and isinstance(count, Integral) and 0 <= int(count) <= _MOST_TOKENS
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return None
+    count = int(value)
+    return count if 0 <= count <= _MOST_TOKENS else None
 
 
 def _media_type(name: object) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
+from imagerag.agent.errors import LibraryError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -107,8 +109,28 @@ def logit_scale_of(embedder: object) -> float:
 async def embed_passages(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
     """Vectors of texts that are searched, such as captions; `embed_texts` gives those of the queries."""
     own = getattr(embedder, "embed_passages", None)
-    vectors: Vectors = await (embedder.embed_texts if own is None else own)(texts)
-    return vectors
+    return row_for_each(await (embedder.embed_texts if own is None else own)(texts), len(texts), embedder.identity.spec)
+
+
+def row_for_each(vectors: object, count: int, encoder: str) -> "Vectors":
+    """The vectors of an encoder as a float32 array with `count` rows: one row too many or too few would give texts and
+    images the vectors of others.
+
+    Args:
+        encoder: its spec, for the message.
+
+    Raises:
+        LibraryError: they are no array of numbers, or there are more or fewer.
+    """
+    import numpy as np
+
+    try:
+        rows = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor with a gradient
+        raise LibraryError(f"the encoder {encoder} gave no array of numbers: {error}") from error
+    if rows.ndim != 2 or len(rows) != count:
+        raise LibraryError(f"the encoder {encoder} gave an array of shape {rows.shape} where {count} vectors belong")
+    return rows
 
 
 def queries_of(searched: object, text: str) -> tuple[str, ...]:

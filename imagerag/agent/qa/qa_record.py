@@ -278,4 +278,5 @@ def _retrieved_source(source: RetrievedImage) -> RetrievedSource:
 def _elapsed(started_at: str | None, ended_at: str | None) -> float:
     if not (started_at and ended_at):
         return 0.0
-    return (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()
+    seconds = (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()
+    return max(0.0, seconds)  # the clock may have been set back before a resume

@@ -13,6 +13,7 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.ports.embedder import row_for_each
 from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.library.library_metadata import LibraryMetadata
@@ -106,7 +107,7 @@ def unit_vector(vectors: "Vectors", encoder: EmbedderIdentity, of: str) -> "Vect
     """
     import numpy as np
 
-    vector = np.asarray(vectors, dtype=np.float32)[0]
+    (vector,) = row_for_each(vectors, 1, encoder.spec)
     norm = float(np.linalg.norm(vector))
     if vector.shape != (encoder.dimension,) or not is_unit(norm):
         raise LibraryError(f"the encoder {encoder.spec} gave no unit vector of length {encoder.dimension} for {of}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, TermSimilarity, queries_of
+from imagerag.agent.ports.embedder import row_for_each
 from imagerag.agent.retrieval.search_queries import naming
 from imagerag.agent.threads import in_thread
 from imagerag.agent.visible_text import is_blank
@@ -102,7 +103,11 @@ async def _vectors(terms: Sequence[SearchTerm], embedder: Embedder, unit: "Unit"
 
     of_terms = [_texts(term, embedder, rewrite) for term in terms]
     texts = [text for several in of_terms for text in several]
-    encoded = await embedder.embed_texts(texts) if texts else np.empty((0, 0), np.float32)
+    encoded = (
+        row_for_each(await embedder.embed_texts(texts), len(texts), embedder.identity.spec)
+        if texts
+        else np.empty((0, 0), np.float32)
+    )
     vectors, at = list["Vector"](), 0
     for term, several in zip(terms, of_terms, strict=True):
         if term.image is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import format_to_decode
 from imagerag.agent.ports import Embedder, PreparingEmbedder
+from imagerag.agent.ports.embedder import row_for_each
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.indexing.scan import Scan
 from imagerag.store.library.known_files import KnownFiles
@@ -144,8 +145,10 @@ def _with_raw(reason: str, path: Path, scan: Scan) -> str:
 async def encode_files(encoder: Embedder, files: Sequence[DecodedFile]) -> "Vectors":
     """The vectors of decoded files; what the encoder raises is raised."""
     if isinstance(encoder, PreparingEmbedder):
-        return await encoder.embed_prepared([one.prepared for one in files])
-    return await encoder.embed_images([one.data or b"" for one in files])
+        vectors = await encoder.embed_prepared([one.prepared for one in files])
+    else:
+        vectors = await encoder.embed_images([one.data or b"" for one in files])
+    return row_for_each(vectors, len(files), encoder.identity.spec)
 
 
 def _decoded(data: bytes, digest: str, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:
