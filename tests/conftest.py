@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -149,10 +150,15 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
 
 
 def copied(home: Path, to: Path, *, dirs_exist_ok: bool = False) -> Path:
-    """A copy of a home with a library. Its image files are links: they are named by their bytes, and never changed."""
+    """A copy of a home with a library. Its image files are links, on the same disk: they are named by their bytes, and
+    never changed."""
 
     def copy(source: str, target: str) -> None:
-        (os.link if f"{os.sep}images{os.sep}" in source else shutil.copy2)(source, target)
+        if f"{os.sep}images{os.sep}" in source:
+            with suppress(OSError):
+                os.link(source, target)
+                return
+        shutil.copy2(source, target)
 
     return Path(shutil.copytree(home, to, copy_function=copy, dirs_exist_ok=dirs_exist_ok))
 

@@ -50,7 +50,7 @@ def neutralised(text: str, keep: Collection[str] = ()) -> str:
         keep: tokens that are ours and stay, for instance the tags of a generator's own template.
     """
     if not keep:
-        return _TOKEN.sub(_inert, text)
+        return _without_forms(text)
     ours = re.compile("|".join(re.escape(token) for token in sorted(keep, key=len, reverse=True)))
     parts, last = [], 0
     for token in ours.finditer(text):
@@ -61,7 +61,7 @@ def neutralised(text: str, keep: Collection[str] = ()) -> str:
 
 def all_neutralised(texts: Iterable[str]) -> list[str]:
     """Each of the texts, neutralised."""
-    return [_TOKEN.sub(_inert, text) for text in texts]
+    return [_without_forms(text) for text in texts]
 
 
 def control_tokens(text: str) -> list[str]:
@@ -74,6 +74,13 @@ def without_tokens(text: str, tokens: Collection[str]) -> str:
     for token in tokens:
         if len(token.strip()) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+def _without_forms(text: str) -> str:
+    """The text without any form of a control token; what is between two of them can become another one."""
+    while (inert := _TOKEN.sub(_inert, text)) != text:
+        text = inert
     return text
 
 

@@ -32,37 +32,50 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
     Raises:
         RunStateError: the lock is held already.
     """
-    if sys.platform == "win32":  # this system has no such locks
+    with _run_lock(path, run_id) as file:
+        _name_holder(file)
         yield
-        return
-    with storage_errors(path, "cannot write"):
-        file = locked(path)
-    if file is None:
-        raise RunStateError(under_way(path, run_id))
-    with suppress(OSError):  # a full disk: nobody will know which process it is
-        os.ftruncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(file)
 
 
 @asynccontextmanager
 async def run_lock_off_loop(path: Path, run_id: str) -> AsyncIterator[None]:
-    """`run_lock` for an event loop: its folder is made, and its file removed, in a thread.
+    """`run_lock` for an event loop: its folder is made, and its file written and removed, in a thread.
 
     It is taken in the loop: a task that is cancelled while a thread took it would never release it.
     """
     with storage_errors(path, "cannot write"):
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     with ExitStack() as held:
-        held.enter_context(run_lock(path, run_id))
+        file = held.enter_context(_run_lock(path, run_id))
         try:
+            await to_completion(asyncio.to_thread(_name_holder, file))
             yield
         finally:
             await to_completion(asyncio.to_thread(held.close))
+
+
+@contextmanager
+def _run_lock(path: Path, run_id: str) -> Iterator[int | None]:
+    """Hold the lock; yields its open file, None on systems without such locks."""
+    if sys.platform == "win32":
+        yield None
+        return
+    with storage_errors(path, "cannot write"):
+        file = locked(path)
+    if file is None:
+        raise RunStateError(under_way(path, run_id))
+    try:
+        yield file
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _name_holder(file: int | None) -> None:
+    if file is not None:
+        with suppress(OSError):  # a full disk: nobody will know which process it is
+            os.ftruncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
 
 
 def is_locked(path: Path) -> bool:

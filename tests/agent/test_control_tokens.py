@@ -69,7 +69,7 @@ def test_nor_from_any_mixture_of_them(pieces: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<extra_id_0>>>QUESTION<<[INST]token|>", "[|<s>|]", "◁</s>▷", "<<[|<s>|]>", "<[IMG]>"]
+    "text", ["<extra_id_0>>>QUESTION<<[INST]token|>", "[|<s>|]", "◁</s>▷", "<<[|<s>|]>", "<[IMG]>", "]~!b[>[e~["]
 )
 def test_nor_from_one_within_another(text: str) -> None:
     inert = neutralised(text)

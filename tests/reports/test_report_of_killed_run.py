@@ -72,7 +72,7 @@ def test_a_killed_run_shows_where_it_stands_and_what_resumes_it(home: Path, node
     assert number, shown.stdout
     (standing,) = [line.split() for line in shown.stdout.splitlines() if line.split()[:2] == [number[1], "…"]]
     assert standing[2] == node
-    (command,) = set(re.findall(r"imagerag (resume \S+)", shown.stdout))
+    (command,) = set(re.findall(r"imagerag (?:--home \S+ )?(resume \S+)", shown.stdout))
     resumed = imagerag(home, *command.split(), "--json", "--out", str(tmp_path / "x.png"))
     assert resumed.exit_code == 0, resumed.output
     record = json.loads(resumed.stdout)

@@ -26,7 +26,7 @@ READ_AHEAD: Final = 256 * 2**20
 def import_lancedb() -> Any:
     """The module `lancedb`."""
     # Lance writes warnings directly to stderr, which carries imagerag's own messages.
-    os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCEDB_LOG", "error")
     os.environ.setdefault("LANCE_DEFAULT_IO_BUFFER_SIZE", str(READ_AHEAD))
     if "lancedb" in sys.modules or CLIENT in sys.modules:
         return import_module("lancedb")

@@ -19,8 +19,9 @@ from imagerag.graphs.runs.continuation import ContinueOptions
 from imagerag.graphs.runs.estimates import estimate_continuation, estimate_resume
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.fork import ForkOptions
+from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
 from imagerag.graphs.runs.reindexing import find_record
-from imagerag.graphs.runs.removal import PruneLimits, choose_runs, remove_runs
+from imagerag.graphs.runs.removal import remove_runs
 from imagerag.store.file_lock import is_left, run_lock, under_way
 
 SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig())

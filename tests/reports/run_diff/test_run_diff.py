@@ -16,8 +16,9 @@ from imagerag.reports.run_diff.models import Divergence, RunDiff
 from imagerag.reports.run_diff.text import pair
 from imagerag.tools.testing.fakes import ScriptedJudge
 from tests.graphs.conftest import Stage, make_stage
-from tests.reports.conftest import CAPTION, HOSTILE, RUNS, Browser, setup
+from tests.reports.conftest import CAPTION, HOSTILE, RUNS, Browser
 from tests.reports.html.test_run_report import assert_self_contained
+from tests.scripted_runs import scripted_spec
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def compared(tmp_path: Path) -> tuple[Stage, ImageRAG]:
     for place, similarity in enumerate((0.9, 0.8)):
         stage.library.plant(CAPTION, similarity=similarity, title=f"Heart {place}")
     stage.judge.enqueue(["a heart"], [])
-    _ = [event async for event in stage.runner.start("a heart", setup(), run_id="first")]
+    _ = [event async for event in stage.runner.start("a heart", scripted_spec(), run_id="first")]
     rag = ImageRAG(preset="sketch", home=tmp_path / "home")
     vars(rag._context)["dependencies"] = stage.runner.dependencies
     return stage, rag
@@ -108,7 +109,7 @@ async def test_the_same_question_answered_otherwise_is_told_as_such(compared: An
 async def test_a_replay_takes_the_answers_of_its_own_run_not_those_that_another_got_later(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue(["a moon"], ["a moon"], ["a moon"], ["a moon"])
-    _ = [event async for event in stage.runner.start("a heart", setup(), run_id="second")]
+    _ = [event async for event in stage.runner.start("a heart", scripted_spec(), run_id="second")]
     assert not (await rag.runs.diff("first", "second")).same
     before = len(stage.judge.calls)
     for run in ("first", "second"):
