@@ -69,7 +69,7 @@ def test_the_command_line_a_batch_and_a_file_of_settings(imagerag: Imagerag, tmp
     assert json.loads(told.stdout)["setup"]["config"]["references_per_concept"] == 3
     wrong = imagerag("generate", HELD, "--references-per-concept", "17")
     assert wrong.exit_code == 2
-    assert "references_per_concept" in wrong.stderr
+    assert "--references-per-concept: at most 16, not 17" in wrong.stderr
     lines = [{"prompt": HELD, "references_per_concept": 2}, {"prompt": HELD}]
     (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (tmp_path / "imagerag.toml").write_text("references_per_concept = 4\n")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.caption_language import caption_language
+from imagerag.agent.ports import EmbedderIdentity
 from imagerag.cli.library.caption_lines import threshold_text
 from imagerag.evals import caption_languages
 from imagerag.evals.caption_languages import main, read_captions, search_across
@@ -138,6 +139,8 @@ def test_languages_without_a_list_get_the_english_one() -> None:
 
 class Colours:
     """A text is the sum of its words; words of a query that the passages lack are noise."""
+
+    identity = EmbedderIdentity(spec="colours", model="colours", weights="1", preprocess="none", dimension=256)
 
     async def embed_texts(self, texts: Sequence[str]) -> Any:
         rows = []
