@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,9 @@ def check_page(page: str, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
         return
-    assert file.read_text("utf-8") == text, BEHIND.format(page=page)
+    written = file.read_text("utf-8")
+    changes = "\n".join(unified_diff(written.splitlines(), text.splitlines(), page, "code", lineterm="", n=0))
+    assert written == text, f"{BEHIND.format(page=page)}\n{changes}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
