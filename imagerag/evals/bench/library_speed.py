@@ -44,6 +44,9 @@ PER_TURN: Final = 16
 PARTS: Final = ("calibrating", "searching", "references", "regions", "commands", "indexing")
 """What is measured of a library, in turn."""
 
+SPINNING_S: Final = 0.1
+"""Pause before each work."""
+
 BASE: Final = "numpy matmul"
 
 SHELF: Final = Filter(where=FilterExpression.model_validate("shelf=7"))
@@ -203,12 +206,13 @@ def _as_in_the_paper(paths: Sequence[Path], vector: "NDArray[np.float32]") -> An
 
 
 async def _in_turns(work: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
-    """As `interleaved`, but each work runs twice and only the second run is timed: the threads of a matmul keep
-    spinning for a while and would slow down the work after it.
+    """As `interleaved`, but each work runs twice, after a pause, and only the second run is timed: the threads of a
+    matmul keep spinning for some 50 ms and would slow down the work after it.
     """
     times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats):
         for name, do in work.items():
+            await asyncio.sleep(SPINNING_S)
             await do()
             began = time.perf_counter()
             await do()
