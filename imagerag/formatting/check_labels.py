@@ -40,6 +40,7 @@ KINDS: Final[Mapping[str, str]] = {
 """Kind of queries without a match → its label."""
 
 PROBLEM_KINDS: Final[Mapping[str, str]] = {
+    "row": "row",
     "file": "file",
     "copy": "copy",
     "image": "image",
@@ -49,5 +50,6 @@ PROBLEM_KINDS: Final[Mapping[str, str]] = {
     "caption-vector": "vector of the caption",
     "regions": "regions",
     "other-vector": "vector of the other encoder",
+    "index": "index",
 }
 """What a problem of a library is about."""

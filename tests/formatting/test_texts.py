@@ -2,11 +2,13 @@
 
 import re
 import tomllib
+from typing import get_args
 
 import pytest
 
 from imagerag.formatting import check_labels, labels
 from imagerag.formatting.texts import FOLDER, accepted_language, languages, texts
+from imagerag.store.library.maintenance.verification import Kind
 
 
 def flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
@@ -38,6 +40,10 @@ def test_a_language_names_every_value_of_every_table(language: str) -> None:
         for value, row in values.items():
             key = f"labels.{table}.{value}"
             assert not row or f"{key}.name" in own or key in own, key
+
+
+def test_every_kind_of_problem_has_a_name() -> None:
+    assert set(check_labels.PROBLEM_KINDS) == set(get_args(Kind))
 
 
 def test_a_number_chooses_its_form() -> None:
