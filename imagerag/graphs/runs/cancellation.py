@@ -12,7 +12,7 @@ from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ModelCall, Outcome, RunResult, cost_of_calls
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.graph_cache import Graph
-from imagerag.graphs.runs.records import journal_name, list_record, record_of
+from imagerag.graphs.runs.records import journal_name, list_cancelled, list_record, record_of
 from imagerag.graphs.runs.run_snapshot import RunSnapshot, has_begun
 from imagerag.store.run_index import RunEntry
 
@@ -47,16 +47,8 @@ async def cancel(
 async def _list_unbegun(dependencies: Dependencies, entry: RunEntry) -> None:
     """List a run without a step as cancelled, with what its calls may have cost."""
     calls = await _unrecorded(dependencies, entry.run_id, {})
-    await dependencies.runs.upsert(
-        entry.run_id,
-        status="ended",
-        prompt=entry.prompt,
-        outcome=Outcome.CANCELLED,
-        library=entry.library,
-        parent_run=entry.parent_run,
-        cost_usd=cost_of_calls(calls),
-        calls=sum(call.requests for call in calls),
-    )
+    requests = sum(call.requests for call in calls)
+    await list_cancelled(dependencies, entry, cost_usd=cost_of_calls(calls), calls=requests)
 
 
 async def _end(

@@ -141,14 +141,17 @@ async def relist_left(dependencies: Dependencies, run_id: str) -> None:
                 standing = await read_snapshot(dependencies, run_id)
             except UnknownRunError:
                 if entry.status == "running" and dependencies.home.checkpoints.exists():
-                    await _list_as_cancelled(dependencies, entry)
+                    await list_cancelled(dependencies, entry)
                 return
             record = record_of(dependencies, await with_pending_calls(dependencies, standing))
             if record.status not in (entry.status, "running"):
                 await list_record(dependencies, record)
 
 
-async def _list_as_cancelled(dependencies: Dependencies, entry: RunEntry) -> None:
+async def list_cancelled(
+    dependencies: Dependencies, entry: RunEntry, *, cost_usd: float | None = None, calls: int | None = None
+) -> None:
+    """Write the line of a run that was stopped before its first step."""
     await dependencies.runs.upsert(
         entry.run_id,
         status="ended",
@@ -156,6 +159,8 @@ async def _list_as_cancelled(dependencies: Dependencies, entry: RunEntry) -> Non
         outcome=Outcome.CANCELLED,
         library=entry.library,
         parent_run=entry.parent_run,
+        cost_usd=cost_usd,
+        calls=calls,
     )
 
 

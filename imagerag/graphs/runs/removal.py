@@ -22,7 +22,7 @@ from imagerag.graphs.runs.run_sizes import RunSizes, measure, result_files
 from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.store.blob_references import footprints
 from imagerag.store.data_dir import DataDir
-from imagerag.store.file_lock import is_locked, run_lock, under_way
+from imagerag.store.file_lock import is_held, run_lock, under_way
 from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
@@ -216,7 +216,7 @@ async def _descendants(dependencies: Dependencies, going: set[str]) -> Mapping[s
 
 def is_made(home: DataDir, run_id: str) -> bool:
     """Whether a process works on the run."""
-    return home.lock(run_id).exists() and is_locked(home.lock(run_id))
+    return is_held(home.lock(run_id))
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -1,6 +1,7 @@
 """The rows of a library and their Arrow schema."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +43,11 @@ class FileEntry:
     size: int
     mtime_ns: int
     inode: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> "FileEntry":
+        """The entry of a file."""
+        return cls(path, status.st_size, int64(status.st_mtime_ns), int64(status.st_ino))
 
 
 @dataclass(frozen=True, kw_only=True)

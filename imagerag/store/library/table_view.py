@@ -18,7 +18,6 @@ class TableView:
     def __init__(self, table: Any, version: int) -> None:
         self._table, self.version = table, version
         self._counts: dict[str | None, int] = {}
-        self._statistics: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
@@ -35,12 +34,6 @@ class TableView:
     def list_indices(self) -> list[Any]:
         """The indexes."""
         return self._indexes
-
-    def index_stats(self, name: str) -> Any:
-        """The statistics of an index; None where there is none of that name."""
-        if name not in self._statistics:
-            self._statistics[name] = self._table.index_stats(name)
-        return self._statistics[name]
 
     def count_rows(self, filter: str | None = None) -> int:
         """The number of rows that match a filter."""

@@ -163,7 +163,7 @@ def changed_since(path: Path, entry: FileEntry) -> bool:
 
 def entry_of(path: Path, status: os.stat_result) -> FileEntry:
     """The file entry of a file."""
-    return FileEntry(path_text(path), status.st_size, int64(status.st_mtime_ns), int64(status.st_ino))
+    return FileEntry.of(path_text(path), status)
 
 
 def scan(

@@ -35,7 +35,7 @@ from imagerag.store.library.maintenance.vector_verification import CLEARED
 from imagerag.store.library.maintenance.verification import LibraryProblem
 from imagerag.store.library.metadata.embedded.reader import read_embedded
 from imagerag.store.library.metadata.text_origins import sidecars_in, with_origins, with_texts_of
-from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage, int64
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.set_aside import set_aside
 
 AT_ONCE: Final = 1_000
@@ -245,8 +245,7 @@ def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
         if member or not stat.S_ISREG(status.st_mode):
             return None
         check_file_size(Path(path), status.st_size)
-        times = int64(status.st_mtime_ns), int64(status.st_ino)
-        return Path(path).read_bytes(), FileEntry(entry.path, status.st_size, *times)
+        return Path(path).read_bytes(), FileEntry.of(entry.path, status)
     except (OSError, ImageTooLargeError):
         return None
 

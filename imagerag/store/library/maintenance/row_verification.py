@@ -10,7 +10,7 @@ from typing import Any, Final
 from imagerag.agent.types import Scalar
 from imagerag.store.library.arrow_tables import labels_of
 from imagerag.store.library.metadata_columns import Columns, columns_of, values_of
-from imagerag.store.library.schema import FileEntry, ImageRecord, from_record
+from imagerag.store.library.schema import FileEntry, ImageRecord, from_record, row_columns
 
 _UNKNOWN: Final = {"media_type": "image/png", "width": 1, "height": 1}
 """What stands for the fields that repair reads from the image itself."""
@@ -73,8 +73,6 @@ async def readable_rows(table: Any, ids: list[str]) -> dict[str, ImageRecord]:
     Args:
         table: the library's `LibraryTable`.
     """
-    from imagerag.store.library.schema import row_columns
-
     if not ids:
         return {}
     columns = await table.read(lambda: columns_of(table.lance.schema))

@@ -22,7 +22,7 @@ from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.locations import MEMBER, member_path, names_server, path_text, split_member
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
-from imagerag.store.library.schema import IMAGE_COLUMN, OCR_COLUMNS, TEXTS, VALUES, FileEntry, int64
+from imagerag.store.library.schema import IMAGE_COLUMN, OCR_COLUMNS, TEXTS, VALUES, FileEntry
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
 from imagerag.store.library.sources.members import Member, Problem
@@ -93,7 +93,7 @@ class LinkedRow(Member):
         status = os.stat(file)
         if member:
             return self.file
-        return FileEntry(path_text(file), status.st_size, int64(status.st_mtime_ns), int64(status.st_ino))
+        return FileEntry.of(path_text(file), status)
 
     def may_have_changed(self) -> bool:
         """Whether the file is not as it was noted."""
