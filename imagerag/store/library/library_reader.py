@@ -24,10 +24,10 @@ from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.library_images import LibraryImages
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
 from imagerag.store.library.region_search import QueryVectors
-from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.schema import ImageRecord, array_of
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.caption_phrases import things_of
-from imagerag.store.library.thresholds.content import array_of, content_of
+from imagerag.store.library.thresholds.content import content_of
 
 if TYPE_CHECKING:
     import numpy as np
