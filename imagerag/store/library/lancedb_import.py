@@ -21,14 +21,11 @@ CLIENT: Final = "lance_namespace_urllib3_client"
 READ_AHEAD: Final = 256 * 2**20
 """Bytes that Lance reads ahead of a scan whose rows are used slower than they are read; its own default is 2 GiB."""
 
-THREADS: Final = max(4, (os.cpu_count() or 1) - 2)
-"""Threads with which Lance compares and decodes. Its own default, without the 4, leaves two cores to reading: of two
-cores one thread is left, which answers several queries in turn."""
-
 SETTINGS: Final = {
     "LANCEDB_LOG": "error",  # its warnings go directly to stderr, which carries imagerag's own messages
     "LANCE_DEFAULT_IO_BUFFER_SIZE": str(READ_AHEAD),
-    "LANCE_CPU_THREADS": str(THREADS),
+    # Lance leaves two cores to reading: of two cores one thread is left, which answers several queries in turn.
+    "LANCE_IO_CORE_RESERVATION": "0",
     # A search reads a few rows, column by column: handing each to another thread takes longer than decoding it.
     "LANCE_STRUCTURAL_BATCH_DECODE_SPAWN_MODE": "never",
 }
