@@ -133,6 +133,25 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     assert continued.setup.snapshots == {"mine@v1": now.content}
 
 
+async def test_who_has_it_open_follows_a_rename_of_its_library(rag: ImageRAG, home: Path) -> None:
+    opened = await rag.libraries.open()
+    record = await rag.generate(KNOWN, max_rounds=1)
+    await ImageRAG(home=home).libraries.rename("mine", "yours")
+    assert [hit.title for hit in await opened.search("a thing", k=1)] == ["one"]
+    assert [hit.title for hit in await rag.libraries.search("a thing")] == ["one"]
+    for again in (rag.generate(KNOWN, max_rounds=1), rag.runs.replay(record.run_id, 1)):
+        made = await again
+        assert record.setup is not None
+        assert made.setup is not None
+        assert made.setup.snapshots == record.setup.snapshots
+    assert (await rag.ask("how many pictures are there?")).answer.startswith("The library holds 1 image")
+    await rag.libraries.delete("yours")
+    with pytest.raises(UnknownLibraryError, match="library 'yours@v1' was deleted meanwhile"):
+        await opened.search("a thing", k=1)
+    with pytest.raises(UnknownLibraryError, match="no library 'mine'"):
+        await rag.generate(KNOWN, max_rounds=1)
+
+
 async def taken_anew(rag: ImageRAG) -> str:
     """What `v1` holds after another snapshot took its tag."""
     await rag.libraries.snapshots.remove("v1", "mine")
