@@ -285,6 +285,32 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
     assert "no library 'mine'" in one_line(imagerag("search", "a thing", "--library", "mine@v2"))
 
 
+REFUSED = (
+    ("dedupe", "mine@v1", "--remove"), ("dedupe", "mine@v1", "--remove", "--yes"), ("add", "mine@v1", "one.png"),
+    ("migrate", "mine@v1", "--embedder", "sketch"), ("migrate", "mine@v1", "--drop-other"),
+    ("remove", "mine@v1", "one"), ("remove", "mine@v1", "--whole-library"), ("update", "mine@v1", "one", "--title", "1"),
+    ("verify", "mine@v1", "--repair"), ("optimize", "mine@v1"), ("rename", "mine@v1", "yours"),
+    ("snapshot", "create", "mine@v1", "v2"), ("snapshot", "remove", "mine@v1", "v1"),
+    ("snapshot", "restore", "mine@v1", "v1"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=" ".join)
+def test_a_command_refuses_it_before_it_says_or_asks_anything(
+    imagerag: Imagerag, root: Path, line: tuple[str, ...]
+) -> None:
+    result = imagerag("library", *line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'mine@v1' is a snapshot, which is only read" in one_line(result)
+
+
+@pytest.mark.parametrize("line", [("dedupe", "sketch", "--remove"), ("migrate", "sketch", "--drop-other")])
+def test_the_built_in_library_is_refused_first_as_well(imagerag: Imagerag, root: Path, line: tuple[str, ...]) -> None:
+    result = imagerag("library", *line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'sketch' is the built-in catalogue" in one_line(result)
+
+
 def test_the_doctor_knows_them(rag: ImageRAG, imagerag: Imagerag) -> None:
     def problems(library: str) -> list[str]:
         found: list[str] = document(imagerag("doctor", "--library", library, "--json"))["problems"]
