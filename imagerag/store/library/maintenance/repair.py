@@ -19,6 +19,7 @@ from typing import Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
+from imagerag.agent.ports import embed_images
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.formatting.interface_terms import PATH, python_call
@@ -186,7 +187,7 @@ class _Mending:
         return set_aside(self.home, path) if path.exists() and self._copy() is None else None
 
     async def _encode(self, data: bytes) -> None:
-        (vector,) = await self.library.embedder.embed_images([data])
+        (vector,) = await embed_images(self.library.embedder, [data])
         info = await in_thread(image_info, data)
         self.row = replace(self.row, image=info.image)
         await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
@@ -219,7 +220,7 @@ class _Mending:
         data, now = reading
         with suppress(UsageError):
             info = await in_thread(image_info, data)
-            (vector,) = await self.library.embedder.embed_images([data])
+            (vector,) = await embed_images(self.library.embedder, [data])
             async with self.library.files_lock():
                 there = await self.library.get(info.image.sha256)
                 if there is not None:
