@@ -111,7 +111,10 @@ class RunRemovals:
     def read(self) -> "_Removals":
         """As `list`, but blocking."""
         rows = self._rows("removals", "run_id, updated, blobs")
-        return [RunRemoval(run_id=row[0], updated=datetime.fromisoformat(row[1]), blobs=json.loads(row[2])) for row in rows]
+        return [
+            RunRemoval(run_id=run_id, updated=datetime.fromisoformat(updated), blobs=json.loads(blobs))
+            for run_id, updated, blobs in rows
+        ]
 
     async def last_uses(self) -> dict[str, datetime]:
         """SHA-256 of images that removed runs used → when the last of those runs wrote last."""

@@ -288,9 +288,9 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
 REFUSED = (
     ("dedupe", "mine@v1", "--remove"), ("dedupe", "mine@v1", "--remove", "--yes"), ("add", "mine@v1", "one.png"),
     ("migrate", "mine@v1", "--embedder", "sketch"), ("migrate", "mine@v1", "--drop-other"),
-    ("remove", "mine@v1", "one"), ("remove", "mine@v1", "--whole-library"), ("update", "mine@v1", "one", "--title", "1"),
-    ("verify", "mine@v1", "--repair"), ("optimize", "mine@v1"), ("rename", "mine@v1", "yours"),
-    ("snapshot", "create", "mine@v1", "v2"), ("snapshot", "remove", "mine@v1", "v1"),
+    ("remove", "mine@v1", "one"), ("remove", "mine@v1", "--whole-library"),
+    ("update", "mine@v1", "one", "--title", "1"), ("verify", "mine@v1", "--repair"), ("optimize", "mine@v1"),
+    ("rename", "mine@v1", "yours"), ("snapshot", "create", "mine@v1", "v2"), ("snapshot", "remove", "mine@v1", "v1"),
     ("snapshot", "restore", "mine@v1", "v1"),
 )  # fmt: skip
 
