@@ -134,20 +134,25 @@ async def remove_runs(
 async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
     """Delete the images that nothing refers to; gives the bytes that were freed.
 
-    An image of a removed run goes at once, unless somebody has put or touched it since that run ended. Any other one
-    stays for `grace_s` after it was last put or touched.
+    An image of a removed run goes at once, unless somebody has put or touched it since that run ended. Of several runs
+    with the same image the last one to end counts, those that were removed earlier too. Any other one stays for
+    `grace_s` after it was last put or touched.
     """
-    home = dependencies.home
+    home, removals = dependencies.home, dependencies.runs.removals
     used_shas = {sha for one in (await asyncio.to_thread(footprints, home)).values() for sha in one.blobs}
     until = time.time() - grace_s
     unused = {sha: until for path in blob_files(home) if (sha := path.parent.name + path.name) not in used_shas}
+    earlier = await removals.last_uses()
+    last_uses = dict(earlier)
     for run in removed:
-        ended = run.updated.timestamp()
-        unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
+        last_uses |= {sha: max(run.updated, last_uses.get(sha, run.updated)) for sha in run.blobs}
+    unused |= {sha: max(unused[sha], used.timestamp()) for sha, used in last_uses.items() if sha in unused}
     freed = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
     await asyncio.to_thread(_remove_dead_links, home)
-    if removed:
-        await dependencies.runs.removals.finish([run.run_id for run in removed])
+    still_used = {sha: used for sha, used in last_uses.items() if sha in used_shas}
+    gone = earlier.keys() - still_used.keys()
+    if removed or gone:
+        await removals.finish([run.run_id for run in removed], still_used, gone)
     return sum(freed.values())
 
 

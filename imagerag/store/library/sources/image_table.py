@@ -267,16 +267,22 @@ def plain_record(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
     return {name: value(name, one) for name, one in record.items() if not isinstance(one, bytes)}
 
 
+def path_in(value: Any) -> str | None:
+    """The path of an image that a Hugging Face dataset names and does not hold, `{"bytes": null, "path": …}`, perhaps
+    ""; None of other values."""
+    is_image = isinstance(value, dict) and value.keys() == {"bytes", "path"} and value["bytes"] is None
+    return value["path"] or "" if is_image and isinstance(value["path"], str | None) else None
+
+
 def _plain_value(value: Any) -> Any:
-    """A value of Arrow's as JSON has it; times as text, and no bytes within: another image is no metadata. An image
-    of a Hugging Face dataset that was not copied into it is the path of its file."""
+    """A value of Arrow's as JSON has it; times as text, and no bytes within: another image is no metadata."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, list):
         return [_plain_value(one) for one in value if not isinstance(one, bytes)]
     if isinstance(value, dict):
-        if value.keys() == {"bytes", "path"} and value["bytes"] is None:
-            return value["path"]
+        if (path := path_in(value)) is not None:
+            return path
         return {name: _plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 

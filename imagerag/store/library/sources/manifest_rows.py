@@ -12,7 +12,7 @@ from imagerag.agent.visible_text import is_blank
 from imagerag.store.csv_rows import CsvRows, Lines, separated
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
-from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
+from imagerag.store.library.sources.image_table import ColumnarFile, class_names, path_in, plain_record
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name
 
@@ -38,7 +38,7 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
                 yield from _table(text, file, is_image)
         else:
             with open_text(file) as text:
-                yield from _json(text, whole=file.suffix.lower() == ".json")
+                yield from map(_with_paths, _json(text, whole=file.suffix.lower() == ".json"))
     except UsageError:
         raise
     except OSError as error:
@@ -141,6 +141,14 @@ def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
         yield from [(1, value)] if one else _by_file(value)
     else:
         yield from _lines(lines)
+
+
+def _with_paths(row: ManifestRow) -> ManifestRow:
+    """A row of JSON in which images of a Hugging Face dataset that were not copied into it are the paths of files."""
+    line, record = row
+    if isinstance(record, str):
+        return row
+    return line, {name: value if (path := path_in(value)) is None else path for name, value in record.items()}
 
 
 def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:

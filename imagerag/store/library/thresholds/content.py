@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from imagerag.agent.ports.embedder import UNIT
 from imagerag.store.library.region_columns import RegionPart, images_with_regions, regions_beside
 from imagerag.store.library.schema import VECTOR, ImageRecord, array_of, id_filter, present
 
@@ -27,9 +28,6 @@ LANGUAGE: Final = "language"
 
 PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
-
-UNIT: Final = 1e-2
-"""How far a vector's norm may be from 1."""
 
 BLOCK: Final = 4096
 """Rows that are compared with texts at a time."""

@@ -432,6 +432,20 @@ async def test_a_dataset_that_names_its_pictures_is_a_manifest(
     assert len(report.skipped) == 2
 
 
+@pytest.mark.parametrize("column", ["path", "image", "file_name"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_such_a_dataset_may_be_written_as_json(folder: Path, suffix: str, column: str) -> None:
+    named = [{"bytes": None, "path": name} for name in ("red.png", str(folder / "blue.png"), "", None, 7)]
+    rows = [{column: one, "caption": "a card"} for one in named]
+    path = folder / f"data{suffix}"
+    path.write_text(json.dumps(rows) if suffix == ".json" else "\n".join(map(json.dumps, rows)))
+    manifest = read_manifest(path)
+    assert [(file.name, one.caption) for file, one in manifest.entries.items()] == [
+        ("red.png", "a card"), ("blue.png", "a card")
+    ]  # fmt: skip
+    assert [why for _, why in manifest.problems] == ["the row has no path"] * 3
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
 def test_rows_are_counted_without_reading_a_picture(
     tmp_path: Path, picture: Any, suffix: str, monkeypatch: pytest.MonkeyPatch
