@@ -211,14 +211,16 @@ class ImageGeneration:
             return await self.blobs.put_viewable(generated.data)
         except UsageError as error:
             who = generated.served_by or self.generator.identity
-            raise UnreadableImageError(f"{who} gave back no image: {error}", data=generated.data) from error
+            unread = UnreadableImageError(f"{who} gave back no image: {error}", data=generated.data)
+            raise unread.with_cost(generated.cost_usd, generated.usage) from error
 
     async def _with_kept_bytes(self, unread: UnreadableImageError) -> UnreadableImageError:
         """The error, when what came is kept: it was paid for, and may be readable by other means."""
         if not unread.data:
             return unread
         where = await self.blobs.keep(unread.data)
-        return UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)
+        kept = UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)
+        return kept.with_cost(unread.cost_usd, unread.usage)
 
 
 def _instruction(state: RunState, references: Sequence[UsedReference]) -> str:

@@ -256,10 +256,10 @@ class ModelCaller:
                         answer = await ask()
                         answered(answer)
         except Exception as error:
-            failure = journals.failure_of(error)
-            if failure is None:
+            if journals.failure_of(error) is None:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
+            failure = error
         elapsed_s = time.monotonic() - began
         entry = journals.entry_of(
             self.run_id,

@@ -33,7 +33,8 @@ from imagerag.tools.judges.vlm.reasoning import answer_text
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import is_refusal_reason, refusal
 from imagerag.tools.pricing.billed_cost import listen
-from imagerag.tools.pricing.call_cost import Price, cost_of
+from imagerag.tools.pricing.call_cost import Price, cost_of, with_cost
+from imagerag.tools.pricing.token_usage import counts_of
 from imagerag.tools.spec import with_options
 
 if TYPE_CHECKING:
@@ -246,6 +247,13 @@ class OpenAIChat:
         raise error
 
     def _reply(self, message: "AIMessage", variation: SamplingParams) -> ChatResponse:
+        reported = message.response_metadata.get("token_usage")
+        usage, cost = counts_of(reported or {}), cost_of(self.price, self.model, reported)
+        with with_cost(cost, usage):
+            text, note = self._text(message)
+        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+
+    def _text(self, message: "AIMessage") -> tuple[str, str]:
         declined = message.additional_kwargs.get("refusal")
         finish = message.response_metadata.get("finish_reason")
         if declined or is_refusal_reason(finish):
@@ -256,11 +264,7 @@ class OpenAIChat:
         text = next(iter([*calls, *broken]), "") or str(message.text)
         text = text.encode("utf-8", "replace").decode("utf-8")
         extra_fields, cut_off = message.additional_kwargs, finish == "length"
-        text, note = answer_text(self.identity, text, extra_fields, cut_off=cut_off)
-        counts: Any = message.usage_metadata or {}
-        usage = {name: int(counts[name]) for name in ("input_tokens", "output_tokens") if name in counts}
-        cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
-        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+        return answer_text(self.identity, text, extra_fields, cut_off=cut_off)
 
     def _client(self) -> "ChatOpenAI":
         """One client per event loop: a connection must not outlive the loop it was opened in."""
