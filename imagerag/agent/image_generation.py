@@ -11,6 +11,7 @@ from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.feedback import requested
 from imagerag.agent.images.mask_compositing import MaskedImage, composite_mask
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.ports import (
     BlobStore,
     GeneratedImage,
@@ -54,7 +55,7 @@ _KEPT = (
 def _revised(generated: GeneratedImage) -> str | None:
     """The reworded prompt, as text that can be stored."""
     revised = generated.revised_prompt
-    return None if revised is None else revised[:_MAX_REVISED].encode("utf-8", "replace").decode()
+    return None if revised is None else valid_text(revised[:_MAX_REVISED])
 
 
 @dataclass(frozen=True, kw_only=True)

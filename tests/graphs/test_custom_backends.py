@@ -344,7 +344,7 @@ async def drawn_by(result: Any, home: Path, **options: Any) -> RunRecord:
     [
         (KeyError("x"), "KeyError: 'x'"),
         (WeirdError(), "WeirdError: WeirdError"),
-        (ValueError("half a character: \ud800"), "half a character: ?"),
+        (ValueError("half a character: \ud800"), "half a character: \ufffd"),
         (ValueError("iVBORw0K" * 100_000), "ValueError: iVBORw0K"),
         (None, "scripted:generator returned NoneType, and not a GeneratedImage"),
         (b"an image", "returned bytes, and not a GeneratedImage"),

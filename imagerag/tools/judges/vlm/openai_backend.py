@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
@@ -262,7 +263,7 @@ class OpenAIChat:
         calls = [json.dumps(call["args"], ensure_ascii=False) for call in message.tool_calls]
         broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
         text = next(iter([*calls, *broken]), "") or str(message.text)
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = valid_text(text)
         extra_fields, cut_off = message.additional_kwargs, finish == "length"
         return answer_text(self.identity, text, extra_fields, cut_off=cut_off)
 
