@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from langgraph.types import interrupt
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import LibraryError
@@ -116,3 +117,18 @@ async def test_a_run_and_a_search_end_with_that_error(tmp_path: Path) -> None:
     assert run.image is not None
     with pytest.raises(LibraryError, match="not 7"):
         await rag.libraries.search("a hat", library="mine")
+
+
+class Asking(ScriptedLibrary):
+    async def search(self, text: str, *, k: int, filter: Filter) -> Any:
+        return interrupt("which one?")
+
+
+async def test_an_interrupt_of_a_library_is_an_error_of_it(tmp_path: Path) -> None:
+    rag = ImageRAG(generator="mine", judge="mine", library="mine", home=tmp_path)
+    parts = {"generator": ScriptedGenerator(), "judge": ScriptedJudge(["a hat"]), "library": Asking()}
+    for role, part in parts.items():
+        rag.dependencies.use(role, "mine", part)  # type: ignore[arg-type]
+    run = await rag.generate("a cat in a hat")
+    assert (run.outcome, run.status) == (Outcome.FAILED, "ended")
+    assert "library 'scripted' (Asking) raised GraphInterrupt, which is LangGraph's" in run.reason

@@ -6,8 +6,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any, Final
 
-import numpy as np
-
+from imagerag.agent.calls.graph_signals import no_graph_signals
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Hit, ReferenceLibrary
 from imagerag.agent.types import MAX_COSINE
@@ -72,7 +71,7 @@ def checked_threshold(library: ReferenceLibrary) -> float:
     threshold: Any = library.threshold
     if not _is_cosine(threshold):
         problem = f"has a threshold that is no cosine from -1 to 1: {threshold!r:.80}"
-        raise LibraryError(f"library {library.name!r} ({type(library).__name__}) {problem}")
+        raise LibraryError(f"{_named(library)} {problem}")
     return float(threshold)
 
 
@@ -80,12 +79,15 @@ async def _found(library: ReferenceLibrary, search: Awaitable[Any]) -> Any:
     from pydantic import ValidationError
 
     try:
-        return await search
+        with no_graph_signals(_named(library)):
+            return await search
     except ValidationError as error:  # of a value that it made itself: an `ImageRef` with an id of its own
         raise _unusable(library, f"{error.title} that cannot be used: {invalid(error)}") from error
 
 
 def _problem(hit: Hit) -> str:
+    import numpy as np
+
     for name in _COSINES:
         value = getattr(hit, name)
         if (value is not None or name == "similarity") and not _is_cosine(value):
@@ -106,4 +108,8 @@ def _is_cosine(value: object) -> bool:
 
 
 def _unusable(library: ReferenceLibrary, what: str) -> LibraryError:
-    return LibraryError(f"library {library.name!r} ({type(library).__name__}) returned {what}")
+    return LibraryError(f"{_named(library)} returned {what}")
+
+
+def _named(library: ReferenceLibrary) -> str:
+    return f"library {library.name!r} ({type(library).__name__})"
