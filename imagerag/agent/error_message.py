@@ -4,7 +4,9 @@ import os
 import re
 from typing import Final
 
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.url_redaction import SECRET_NAME
+from imagerag.formatting.messages import invalid
 
 LONGEST_MESSAGE: Final = 4_000
 """Characters of an error that a record keeps; the error of somebody's own backend may hold a whole image."""
@@ -30,12 +32,18 @@ _PATTERNS: Final = (
 def message_of(error: BaseException) -> str:
     """The message of an error, as text that can be stored; its type where it has none."""
     try:
-        message = str(error) or type(error).__name__
+        message = _text(error) or type(error).__name__
     except Exception:  # an error of somebody's own backend
         message = type(error).__name__
     clean = without_secrets(message[:LONGEST_TEXT])
     shortened = clean if len(clean) <= LONGEST_MESSAGE else f"{clean[:LONGEST_MESSAGE]} …"
-    return shortened.encode("utf-8", "replace").decode()
+    return valid_text(shortened)
+
+
+def _text(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    return f"{error.title}: {invalid(error)}" if isinstance(error, ValidationError) else str(error)
 
 
 def repr_of(error: BaseException) -> str:

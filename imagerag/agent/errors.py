@@ -38,11 +38,27 @@ ImageRAGError
 A message says what was wrong, with what, and what to type next.
 """
 
+from collections.abc import Mapping
 from math import isfinite
+from types import MappingProxyType
+from typing import Self
 
 
 class ImageRAGError(Exception):
-    """The root of everything imagerag raises on purpose."""
+    """The root of everything imagerag raises on purpose.
+
+    Attributes:
+        cost_usd: cost in US dollars of the response that the error is about; None if not known, or without a response.
+        usage: its tokens by kind, as the service counted them.
+    """
+
+    cost_usd: float | None = None
+    usage: Mapping[str, int] = MappingProxyType({})
+
+    def with_cost(self, cost_usd: float | None, usage: Mapping[str, int]) -> Self:
+        """This error, with the cost of its response."""
+        self.cost_usd, self.usage = cost_usd, usage
+        return self
 
 
 class UsageError(ImageRAGError, ValueError):

@@ -11,6 +11,7 @@ from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.feedback import requested
 from imagerag.agent.images.mask_compositing import MaskedImage, composite_mask
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.ports import (
     BlobStore,
     GeneratedImage,
@@ -54,7 +55,7 @@ _KEPT = (
 def _revised(generated: GeneratedImage) -> str | None:
     """The reworded prompt, as text that can be stored."""
     revised = generated.revised_prompt
-    return None if revised is None else revised[:_MAX_REVISED].encode("utf-8", "replace").decode()
+    return None if revised is None else valid_text(revised[:_MAX_REVISED])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,14 +212,16 @@ class ImageGeneration:
             return await self.blobs.put_viewable(generated.data)
         except UsageError as error:
             who = generated.served_by or self.generator.identity
-            raise UnreadableImageError(f"{who} gave back no image: {error}", data=generated.data) from error
+            unread = UnreadableImageError(f"{who} gave back no image: {error}", data=generated.data)
+            raise unread.with_cost(generated.cost_usd, generated.usage) from error
 
     async def _with_kept_bytes(self, unread: UnreadableImageError) -> UnreadableImageError:
         """The error, when what came is kept: it was paid for, and may be readable by other means."""
         if not unread.data:
             return unread
         where = await self.blobs.keep(unread.data)
-        return UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)
+        kept = UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)
+        return kept.with_cost(unread.cost_usd, unread.usage)
 
 
 def _instruction(state: RunState, references: Sequence[UsedReference]) -> str:

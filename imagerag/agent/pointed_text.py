@@ -19,3 +19,11 @@ def pointed(what: str, text: str, at: int, words: str, hint: str = "") -> str:
     excerpt = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
     lines = [f"{what}, column {at + 1}: {words}", f"  {excerpt}", f"  {' ' * (at - begin)}^", hint]
     return "\n".join(filter(None, lines))
+
+
+def without_caret(message: str) -> str:
+    """A message of `pointed` for one line: the text in brackets, and no caret."""
+    head, *shown = message.split("\n")
+    if len(shown) < 2 or shown[1].strip() != "^":
+        return message
+    return "; ".join([f"{head} ({shown[0].strip()})", *shown[2:]])

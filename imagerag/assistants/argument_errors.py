@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from imagerag.agent.pointed_text import without_caret
 from imagerag.assistants.argument_types import SHAPES
-from imagerag.formatting.messages import wrong
+from imagerag.formatting.messages import named, wrong
 from imagerag.formatting.quoting import line
 
 
@@ -15,8 +16,8 @@ def refusal(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False):
         place = line(".".join(str(part) for part in problem["loc"]), 60)
-        words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
-        problems.append(f"{place}: {words}" if place else words)
+        words = _wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
+        problems.append(named(place, line(without_caret(words), 160)))
     messages = list(dict.fromkeys(problems))
     return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
 

@@ -11,6 +11,7 @@ from imagerag.agent.errors import (
     SpecError,
     UnknownRunError,
 )
+from imagerag.agent.pointed_text import without_caret
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting.quoting import line
 
@@ -22,7 +23,7 @@ _COMMAND: Final = re.compile(r"`?\bimagerag (?:--home (?:'[^']*'|\S+) )?[a-z]+\b
 
 def format_error(error: Exception) -> str:
     """The error in one line, and what to do instead."""
-    message = line(tool_terms(str(error)) or type(error).__name__, 600)
+    message = line(tool_terms(without_caret(str(error))) or type(error).__name__, 600)
     if isinstance(error, FOR_THE_USER):
         return f"not done: {message} (The user has to mend this: tell them, in these words.)"
     if isinstance(error, UnknownRunError):

@@ -61,7 +61,7 @@ COMMANDS: Final = (
 
 _TYPED: Final = re.compile(rf"\bimagerag (?=(?:{'|'.join(COMMANDS)})\b)")
 
-_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: )")
+_FIELD: Final = re.compile(r"(?:^|(?<=; ))([a-z_]+)(?=: |, column \d+: )")
 """The name of a value before what is wrong with it, as `formatting.messages.invalid` says it."""
 
 MESSAGES: Final = frozenset(

@@ -68,8 +68,21 @@ def invalid(error: "ValidationError", *, most: int = 3, inside: str = "") -> str
         elif place in problems:
             words = f"{problems[place]}; {words}"
         problems[place] = words
-    parts = [f"{place}: {words}" if place else words for place, words in problems.items()]
+    parts = [named(place, words) for place, words in problems.items()]
     return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
+
+
+def named(place: str, words: str) -> str:
+    """What is wrong with a value, with the value's name, once.
+
+    Args:
+        place: the name; empty for the whole.
+        words: what is wrong; may begin with the name.
+    """
+    inside, dot, name = place.rpartition(".")
+    if words.startswith((f"{name}, ", f"{name}: ")):
+        return f"{inside}{dot}{words}"
+    return f"{place}: {words}" if place else words
 
 
 def _is_branch(step: int | str) -> bool:

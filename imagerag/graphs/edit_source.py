@@ -5,6 +5,7 @@ import re
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import BlobStore, Filter, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import edited_from
+from imagerag.agent.retrieval.search_queries import search_words
 from imagerag.agent.types import Subject
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -27,7 +28,7 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
     except BlobError as error:
         message = f"no image {sha[:12]} in library {library.name} can be read: {error}"
         raise UsageError(f"{message}; imagerag search --json names those there are") from error
-    hits = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
+    hits = await search_words(library, "the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)
     return edited_from(hits[0], image) if hits else Subject(image=image, intent="edit")
 

@@ -23,6 +23,7 @@ from imagerag.tools.error_bodies import (
     in_good_answer,
     read_body,
 )
+from imagerag.tools.openai.optional_fields import PATHS, without_broken_fields
 from imagerag.tools.pricing.billed_cost import note
 from imagerag.tools.public_addresses import is_this_machine
 
@@ -45,7 +46,8 @@ def http_client() -> httpx2.AsyncClient:
     """
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        hooks = {"response": [_note_bill, _stay_at_origin, _replace_lone_surrogates, _name_errors]}
+        repairs = [_replace_lone_surrogates, _leave_broken_fields_out]
+        hooks = {"response": [_note_bill, _stay_at_origin, *repairs, _name_errors]}
         # trust_env: the client would make its own transports for proxies, which do not handle credentials.
         _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
     return _clients[loop]
@@ -146,7 +148,7 @@ async def _replace_lone_surrogates(response: httpx2.Response) -> None:
 
     Models that are cut off within an emoji send them. An image that was paid for would be lost with them.
     """
-    if not response.headers.get("content-type", "").partition(";")[0].strip().lower().endswith("json"):
+    if not _is_json(response):
         return
     content = await response.aread()
     if b"\\ud" not in content and b"\\uD" not in content:
@@ -158,6 +160,23 @@ async def _replace_lone_surrogates(response: httpx2.Response) -> None:
     valid = valid_text(text)
     if valid != text:
         response._content = valid.encode()
+
+
+async def _leave_broken_fields_out(response: httpx2.Response) -> None:
+    """Leave out optional fields that clients trip over, so that no response is lost for a broken count of tokens."""
+    if response.status_code != 200 or not _is_json(response) or not response.request.url.path.endswith(PATHS):
+        return
+    try:
+        body = json.loads(await response.aread())
+        usable = without_broken_fields(body) if isinstance(body, dict) else body
+    except (ValueError, RecursionError):
+        return
+    if usable != body:
+        response._content = json.dumps(usable).encode()
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower().endswith("json")
 
 
 async def _name_errors(response: httpx2.Response) -> None:

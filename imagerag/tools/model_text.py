@@ -5,6 +5,7 @@ import unicodedata
 from typing import Any
 
 from imagerag.agent.errors import RefusalError
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.tools.reasoning_tags import answer_in, is_json
 
 _WRAPPER = r"answer|final_?answer|final|response|output|solution|conclusion"
@@ -24,7 +25,7 @@ def clean(text: str) -> str:
 
     Empty if the text holds only reasoning: see `silence`.
     """
-    valid = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", "")
+    valid = valid_text(text).replace("\ufeff", "")
     if is_json(valid):
         return valid.strip()
     answer = _TURN_ENDS.sub("", answer_in(valid).strip())

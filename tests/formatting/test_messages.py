@@ -7,10 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from imagerag.agent.errors import UsageError
+from imagerag.agent.retrieval.query_terms import query_terms
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.assistants.argument_errors import refusal
-from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage
-from imagerag.formatting.messages import invalid, near, unknown
+from imagerag.assistants.error_text import format_error
+from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, SearchReferences
+from imagerag.formatting.interface_terms import in_field_names
+from imagerag.formatting.messages import invalid, named, near, unknown
 
 PYDANTIC = (
     "Input should",
@@ -110,3 +114,37 @@ def test_what_lacks_and_what_is_our_own_is_said_too() -> None:
     with pytest.raises(ValidationError) as caught:
         RunSpec.model_validate({"generator": 1, "judge": "x"})
     assert invalid(caught.value) == "generator: it has to be text, not 1"
+
+
+def test_a_filter_that_cannot_be_read_is_named_once() -> None:
+    with pytest.raises(ValidationError) as failed:
+        SearchReferences(query="a hat", library="mine", filter="licence=")
+    assert refusal(failed.value) == "filter, column 9: expected a value (licence=)"
+    with pytest.raises(ValidationError) as failed:
+        RunConfig(filter="licence=")
+    told = invalid(failed.value)
+    assert told == "filter, column 9: expected a value\n  licence=\n          ^"
+    assert in_field_names(told, {"filter": "Only pictures"}).startswith("Only pictures, column 9: expected")
+    assert in_field_names("filter: it is empty", {"filter": "Only pictures"}) == "Only pictures: it is empty"
+
+
+def test_an_assistant_is_shown_no_caret() -> None:
+    with pytest.raises(UsageError) as failed:
+        query_terms("a -")
+    assert "\n" in str(failed.value)
+    assert "^" not in format_error(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "told"),
+    [
+        ("seed", "it is empty", "seed: it is empty"),
+        ("", "it is empty", "it is empty"),
+        ("config.filter", "filter, column 3: no", "config.filter, column 3: no"),
+        ("filter", "filter: no", "filter: no"),
+        ("filter", "filters are few", "filter: filters are few"),
+        ("size", "the size is odd", "size: the size is odd"),
+    ],
+)
+def test_a_value_is_named_once(place: str, words: str, told: str) -> None:
+    assert named(place, words) == told

@@ -35,7 +35,7 @@ def test_a_language_names_every_value_of_every_table(language: str) -> None:
     own = words(language)
     tables = ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS")
     rows = {table: getattr(labels, table) for table in tables}
-    rows |= {name: getattr(check_labels, name) for name in ("WAYS", "VERDICTS", "PROBLEM_KINDS")}
+    rows |= {name: getattr(check_labels, name) for name in ("WAYS", "VERDICTS", "PROBLEM_KINDS", "SENTENCES", "ADVICE")}
     for table, values in rows.items():
         for value, row in values.items():
             key = f"labels.{table}.{value}"
@@ -44,6 +44,20 @@ def test_a_language_names_every_value_of_every_table(language: str) -> None:
 
 def test_every_kind_of_problem_has_a_name() -> None:
     assert set(check_labels.PROBLEM_KINDS) == set(get_args(Kind))
+
+
+@pytest.mark.parametrize("language", languages()[1:])
+@pytest.mark.parametrize("table", ["SENTENCES", "ADVICE"])
+def test_a_sentence_keeps_its_values_in_every_language(language: str, table: str) -> None:
+    for key, row in getattr(check_labels, table).items():
+        values = {name: f"<{name}>" for name in re.findall(r"{(\w+)}", row)}
+        told = texts(language).sentence(table, row.format(**values))
+        assert told != row.format(**values)
+        assert {f"<{name}>" for name in re.findall(r"<(\w+)>", told)} or not values, key
+        assert ("<call>" in told) == ("call" in values), key
+        assert "{" not in told
+    assert texts(language).sentence(table, "words of another version") == "words of another version"
+    assert texts().sentence(table, "it accepts all") == "it accepts all"
 
 
 def test_a_number_chooses_its_form() -> None:

@@ -121,6 +121,35 @@ async def test_a_verdict_that_cannot_be_read_was_paid_for(bench, price, cost):
     assert (record.outcome, record.cost_usd) == (Outcome.JUDGE_UNAVAILABLE, cost)
 
 
+async def test_a_verdict_that_cannot_be_read_costs_what_its_service_told(bench):
+    bench = priced(bench, FREE, judging=AT_MOST_TEN_CENTS)
+    told = [JudgeReplyError("no verdict").with_cost(usd, {"output_tokens": 7}) for usd in (0.001, 0.002)]
+    bench.judge.enqueue(*told)
+    bench.generator.enqueue(drawn(0.0))
+    record = await bench.run(max_cost_usd=1.0)
+    assert (record.cost_usd, record.unsettled_usd) == (pytest.approx(0.003), 0)
+    assert [call.usage for call in record.call_log if call.error] == [{"output_tokens": 7}] * 2
+
+
+async def test_a_failed_call_costs_what_its_service_told(bench):
+    bench = priced(bench, AT_MOST_TEN_CENTS)
+    words = BackendError("words instead of an image", retryable=False).with_cost(0.004, {"text_out": 9})
+    words.unsettled = True
+    bench.generator.enqueue(words)
+    record = await bench.run(max_cost_usd=1.0)
+    assert (record.cost_usd, record.unsettled_usd) == (pytest.approx(0.004), 0)
+    assert record.call_log[0].usage == {"text_out": 9}
+
+
+@pytest.mark.parametrize("cost", [float("nan"), -1.0, "0.1", True])
+async def test_a_cost_that_is_none_is_not_told(bench, cost):
+    bench = priced(bench, FREE, judging=AT_MOST_TEN_CENTS)
+    bench.judge.enqueue(*[JudgeReplyError("no verdict").with_cost(cost, {"a": -1}) for _ in range(2)])
+    bench.generator.enqueue(drawn(0.0))
+    record = await bench.run(max_cost_usd=1.0)
+    assert record.cost_usd == record.unsettled_usd == pytest.approx(0.2)
+
+
 async def test_what_was_lost_on_the_way_is_booked_at_its_most(bench):
     priced(bench, AT_MOST_TEN_CENTS)
     bench.generator.enqueue(BackendError("reset"), drawn(0.01))

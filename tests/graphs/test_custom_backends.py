@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from langgraph.types import Command, interrupt
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import BackendError, SpecError, UsageError
@@ -343,8 +345,11 @@ async def drawn_by(result: Any, home: Path, **options: Any) -> RunRecord:
     ("result", "reason"),
     [
         (KeyError("x"), "KeyError: 'x'"),
+        (GraphInterrupt(()), "scripted:generator raised GraphInterrupt, which is LangGraph's"),
+        (ParentCommand(Command(goto="finish")), "scripted:generator raised ParentCommand"),
+        (GraphBubbleUp(), "scripted:generator raised GraphBubbleUp"),
         (WeirdError(), "WeirdError: WeirdError"),
-        (ValueError("half a character: \ud800"), "half a character: ?"),
+        (ValueError("half a character: \ud800"), "half a character: \ufffd"),
         (ValueError("iVBORw0K" * 100_000), "ValueError: iVBORw0K"),
         (None, "scripted:generator returned NoneType, and not a GeneratedImage"),
         (b"an image", "returned bytes, and not a GeneratedImage"),
@@ -416,6 +421,23 @@ async def test_a_response_that_is_none_is_named_and_is_not_the_answer_of_a_resum
     assert reason in run.reason
     judge.answer = Critique(verdict=Verdict(aligned=True))
     assert (await rag.generate("a cat", max_rounds=0, cache="reuse")).outcome is Outcome.ALIGNED
+
+
+class Asking(ScriptedJudge):
+    """A judge that asks a human in its own way."""
+
+    async def critique(self, *_: Any, **__: Any) -> Any:
+        return interrupt("is this a cat?")
+
+
+async def test_an_interrupt_of_a_backend_is_an_error_of_it(tmp_path: Path) -> None:
+    rag, _ = judged_by(None, tmp_path)
+    rag.dependencies.use("judge", "mine", Asking())
+    run = await rag.generate("a cat", max_rounds=0)
+    assert (run.outcome, run.status) == (Outcome.JUDGE_UNAVAILABLE, "ended")
+    assert run.reason == (
+        "scripted:judge raised GraphInterrupt, which is LangGraph's: a backend cannot interrupt a run"
+    )
 
 
 @pytest.mark.parametrize("requests", [None, -3, 1.5, "2"])

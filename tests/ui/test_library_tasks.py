@@ -295,6 +295,9 @@ async def test_upkeep_shows_the_last_check_and_whether_it_is_of_before_the_last_
         assert "Last checked" in shown
         assert "too few captions" in shown
         assert "before the last change" not in shown
+        german = (await client.get("/library/mine/upkeep", headers={"Accept-Language": "de"})).text
+        assert "zu wenige Bildtexte von verschiedenen Dingen" in german
+        assert "Bildtexte hinzufügen: " in german
         await rag.libraries.index(tmp_path / "two.png", library="mine", check=False)
         assert "before the last change" in await last_check()
 

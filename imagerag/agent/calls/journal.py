@@ -10,8 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from pydantic import Field
+
 from imagerag.agent import clock
-from imagerag.agent.calls.response_check import adapter_of
+from imagerag.agent.calls.response_check import adapter_of, known_cost, token_counts
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
 from imagerag.agent.lone_surrogates import valid_json, valid_text
@@ -64,9 +66,10 @@ class JournalEntry(FrozenModel):
         answer: the answer as JSON, images by hash; None when the model refused or could not be read.
         failure: then the class of the error, its message and the model's words.
         elapsed_s: how long the model took.
-        cost_usd: None when the price is not known.
-        max_cost_usd: what a failure was paid with at most: what cannot be read tells no cost. None where that is not
-            known, and where a model refused, which services charge nothing or next to nothing for.
+        cost_usd: None when it is not known.
+        usage: tokens by kind of a failure, where the service counted them; an answer has its own.
+        max_cost_usd: what a failure of unknown cost was paid with at most. None where that is not known, and where a
+            model refused, which services charge nothing or next to nothing for.
         at: ISO 8601 time.
         round: the round it belongs to.
     """
@@ -78,13 +81,14 @@ class JournalEntry(FrozenModel):
     failure: Mapping[str, str] | None = None
     elapsed_s: float
     cost_usd: float | None = None
+    usage: Mapping[str, int] = Field(default_factory=dict)
     max_cost_usd: float | None = None
     at: str
 
     @property
-    def paid_failure(self) -> bool:
-        """Whether something came and was paid for, and cannot be read."""
-        return self.failure is not None and self.failure["error"] != RefusalError.__name__
+    def unsettled(self) -> bool:
+        """Whether something came and was paid for, cannot be read, and its cost is not known."""
+        return self.failure is not None and self.failure["error"] != RefusalError.__name__ and self.cost_usd is None
 
     @property
     def raw(self) -> str:
@@ -170,24 +174,30 @@ def entry_of(
     run_id: str,
     request: CallRequest,
     answer: ModelResponse | None,
-    failure: Mapping[str, str] | None,
+    error: Exception | None,
     *,
     round: int,
     elapsed_s: float,
     max_cost_usd: float | None = None,
 ) -> JournalEntry:
-    """The entry of a call that was answered now, or has failed for good, at `max_cost_usd` at most."""
+    """The entry of a call that was answered now, or has failed for good, at `max_cost_usd` at most.
+
+    Args:
+        error: one that `failure_of` knows.
+    """
+    paid = error if answer is None else answer
     entry = JournalEntry(
         run_id=run_id,
         asked=request,
         round=round,
         answer=encode(answer) if answer is not None else None,
-        failure=failure,
+        failure=failure_of(error) if error is not None else None,
         elapsed_s=elapsed_s,
-        cost_usd=answer.cost_usd if answer is not None else None,
+        cost_usd=known_cost(getattr(paid, "cost_usd", None)),
+        usage=token_counts(getattr(error, "usage", None)),
         at=clock.now(),
     )
-    return entry.model_copy(update={"max_cost_usd": max_cost_usd}) if entry.paid_failure else entry
+    return entry.model_copy(update={"max_cost_usd": max_cost_usd}) if entry.unsettled else entry
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:

@@ -14,6 +14,7 @@ from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.calls.costs import Backends, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
+from imagerag.agent.calls.graph_signals import no_graph_signals
 from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, variation_content
 from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
@@ -256,10 +257,10 @@ class ModelCaller:
                         answer = await ask()
                         answered(answer)
         except Exception as error:
-            failure = journals.failure_of(error)
-            if failure is None:
+            if journals.failure_of(error) is None:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
+            failure = error
         elapsed_s = time.monotonic() - began
         entry = journals.entry_of(
             self.run_id,
@@ -317,6 +318,7 @@ class ModelCaller:
 
 def _checked(ask: Callable[[], Awaitable[Answer]], kind: type[Answer], backend: str) -> Callable[[], Awaitable[Answer]]:
     async def checked() -> Answer:
-        return checked_response(await ask(), kind, backend)
+        with no_graph_signals(backend):
+            return checked_response(await ask(), kind, backend)
 
     return checked

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.calls.journal import FailedCall, Journal, JournalEntry
+from imagerag.agent.calls.response_check import known_cost, token_counts
 from imagerag.agent.error_message import message_of
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ModelCall, SamplingParams
@@ -28,9 +29,11 @@ def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, 
 
 
 def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
-    """The record of a call that failed: one request unless nothing was sent, and a price only where nobody knows
-    whether there is one."""
-    fields = {"elapsed_s": elapsed_s, "error": message_of(error), "unsettled": unsettled}
+    """The record of a call that failed: one request unless nothing was sent, and a price only where the service told
+    one, or nobody knows whether there is one."""
+    cost_usd, usage = known_cost(getattr(error, "cost_usd", None)), token_counts(getattr(error, "usage", None))
+    fields = {"elapsed_s": elapsed_s, "error": message_of(error), "cost_usd": cost_usd, "usage": usage}
+    fields["unsettled"] = unsettled and cost_usd is None
     wait = getattr(error, "retry_after_s", None)
     requests = int(getattr(error, "sent", not isinstance(error, UsageError)))
     return call.model_copy(update={**fields, "requests": requests, "retry_after_s": wait})
@@ -91,8 +94,9 @@ def recovered_call(entry: JournalEntry) -> ModelCall:
 
 
 def with_answer(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelCall:
-    """A call with what it was answered. What was paid for and cannot be read counts at the most it can have cost."""
-    answer, unsettled = entry.answer or {}, entry.paid_failure and not reused
+    """A call with what it was answered. What was paid for and cannot be read counts at the most it can have cost, if
+    the service does not tell its cost."""
+    answer, unsettled = entry.answer or {}, entry.unsettled and not reused
     return call.model_copy(
         update={
             "unsettled": unsettled,
@@ -101,7 +105,7 @@ def with_answer(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelC
             "note": "; ".join(answer.get("fallback_errors") or ()),
             "elapsed_s": entry.elapsed_s,
             "cost_usd": 0.0 if reused else entry.cost_usd,
-            "usage": answer.get("usage") or {},
+            "usage": answer.get("usage") or entry.usage,
             "requests": answer.get("requests", 1),
             "variation": SamplingParams.model_validate(answer.get("variation") or call.variation),
             "raw_response": entry.raw,

@@ -65,7 +65,7 @@ def _article(kind: type[Any]) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
-def _known_cost(usd: object) -> float | None:
+def known_cost(usd: object) -> float | None:
     """A cost in US dollars; None for what is none: a budget would never be spent with a negative cost, or with NaN."""
     if isinstance(usd, bool) or not isinstance(usd, Real | Decimal):
         return None
@@ -73,7 +73,7 @@ def _known_cost(usd: object) -> float | None:
     return cost if isfinite(cost) and cost >= 0 else None
 
 
-def _counts(usage: object) -> dict[str, int]:
+def token_counts(usage: object) -> dict[str, int]:
     """The counts in a usage that are some."""
     pairs = [(str(kind), _count(value)) for kind, value in usage.items()] if isinstance(usage, Mapping) else []
     return {kind: count for kind, count in pairs if count is not None}
@@ -97,5 +97,5 @@ def _media_type(name: object) -> str:
     return name if isinstance(name, str) else "image/png"
 
 
-_LENIENT: Final = {"cost_usd": _known_cost, "usage": _counts, "requests": _requests, "media_type": _media_type}
+_LENIENT: Final = {"cost_usd": known_cost, "usage": token_counts, "requests": _requests, "media_type": _media_type}
 """Fields for which no paid response is turned down."""

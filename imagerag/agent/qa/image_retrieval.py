@@ -6,7 +6,7 @@ from typing import Final
 
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
 from imagerag.agent.qa.types import SearchBy
-from imagerag.agent.retrieval.search_queries import add_nearer
+from imagerag.agent.retrieval.search_queries import add_nearer, search_image
 from imagerag.agent.types import RunConfig
 from imagerag.formatting.numbers import cosine
 
@@ -56,7 +56,7 @@ async def similar_images(
     """
     best: dict[str, Hit] = {}
     for data in question_images:
-        add_nearer(best, await library.search_by_image(data, k=config.candidates, filter=filter))
+        add_nearer(best, await search_image(library, data, k=config.candidates, filter=filter))
     hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: config.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
     threshold, claims = _threshold(library, config, by)

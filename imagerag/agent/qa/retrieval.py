@@ -22,7 +22,8 @@ from imagerag.agent.qa.types import (
     RetrievedImage,
     SearchBy,
 )
-from imagerag.agent.retrieval.search_queries import add_nearer, search_texts
+from imagerag.agent.retrieval.hit_check import checked_threshold
+from imagerag.agent.retrieval.search_queries import add_nearer, search_texts, search_words
 from imagerag.agent.types import RunConfig
 from imagerag.formatting.messages import searched_with
 
@@ -194,7 +195,7 @@ class Retriever:
         if not ids:
             return {}
         only = replace(self._filter(), only=frozenset(ids))
-        hits = await self.library.search(self._fitting(question), k=len(ids), filter=only)
+        hits = await search_words(self.library, self._fitting(question), k=len(ids), filter=only)
         return {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
 
     async def _look_up(
@@ -233,7 +234,7 @@ class Retriever:
     def _threshold(self) -> float | None:
         if self.config.threshold == "off":
             return None
-        return self.library.threshold if self.config.threshold == "auto" else self.config.threshold
+        return checked_threshold(self.library) if self.config.threshold == "auto" else self.config.threshold
 
 
 def _retrieved_image(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:

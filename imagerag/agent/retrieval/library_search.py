@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.retrieval.candidate_selection import candidates_of, omitted_by_filter, relaxed_filters
+from imagerag.agent.retrieval.hit_check import checked_threshold
 from imagerag.agent.retrieval.search_batcher import SearchBatcher
 from imagerag.agent.retrieval.search_queries import explain_filter, search_words
 from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
@@ -79,4 +80,4 @@ class LibrarySearch:
         if self.config.threshold != "auto":
             return self.config.threshold
         # An empty library has no threshold to ask for, and needs none.
-        return self.batcher.library.threshold if any(hit.threshold is None for hit in hits) else None
+        return checked_threshold(self.batcher.library) if any(hit.threshold is None for hit in hits) else None

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
-from imagerag.agent.retrieval.search_queries import search_batch
+from imagerag.agent.retrieval.search_queries import search_batch, search_words
 
 _Together = tuple[asyncio.AbstractEventLoop, int, Filter]
 """What searches have in common that are made in one call."""
@@ -29,7 +29,7 @@ class SearchBatcher:
     async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The `k` images most similar to a text, best first."""
         if not hasattr(self.library, "search_batch"):
-            return await self.library.search(text, k=k, filter=filter)
+            return await search_words(self.library, text, k=k, filter=filter)
         loop = asyncio.get_running_loop()
         together = (loop, k, filter)
         answer: asyncio.Future[Sequence[Hit]] = loop.create_future()
@@ -71,7 +71,7 @@ class SearchBatcher:
             if len(pending) == 1:
                 return [error]
         # One by one, so that the text that cannot be searched for fails alone.
-        alone = (self.library.search(text, k=k, filter=filter) for text, _ in pending)
+        alone = (search_words(self.library, text, k=k, filter=filter) for text, _ in pending)
         return await asyncio.gather(*alone, return_exceptions=True)
 
 

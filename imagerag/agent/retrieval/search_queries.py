@@ -8,6 +8,7 @@ from typing import Any, Final
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm, queries_of
 from imagerag.agent.ports.hits import best_first
+from imagerag.agent.retrieval.hit_check import checked_hits, checked_lists
 
 SEPARATOR: Final = ","
 """Between the names of libraries that are searched together: `photos,photos-siglip`."""
@@ -85,11 +86,15 @@ async def search_words(
         UsageError: the library cannot be searched by words.
     """
     if not hybrid:
-        return await library.search(text, k=k, filter=filter)
+        return await checked_hits(library, library.search(text, k=k, filter=filter))
     check_hybrid(library)
     searched: Any = library.search  # more than the port asks for, as was seen just now
-    hits: Sequence[Hit] = await searched(text, k=k, filter=filter, hybrid=True)
-    return hits
+    return await checked_hits(library, searched(text, k=k, filter=filter, hybrid=True))
+
+
+async def search_image(library: ReferenceLibrary, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
+    """The `k` images of a library most similar to an image, best first."""
+    return await checked_hits(library, library.search_by_image(image, k=k, filter=filter))
 
 
 async def search_query(
@@ -128,12 +133,11 @@ async def search_terms(
     if len(terms) == 1:
         data: Any = terms[0].image
         with naming(terms[0].name):
-            return await library.search_by_image(data, k=k, filter=filter)
+            return await search_image(library, data, k=k, filter=filter)
     together: Any = getattr(library, "search_terms", None)
     if together is None:
         raise UsageError(f"library {library.name!r} cannot be searched with several terms: leave + and - out")
-    hits: Sequence[Hit] = await together(terms, k=k, filter=filter, hybrid=hybrid)
-    return hits
+    return await checked_hits(library, together(terms, k=k, filter=filter, hybrid=hybrid))
 
 
 async def search_captions(
@@ -150,8 +154,7 @@ async def search_captions(
     by_captions: Any = getattr(library, "search_captions", None)
     if by_captions is None:
         raise UsageError(f"library {library.name!r} cannot be searched by its captions: leave `by=captions` out")
-    hits: Sequence[Hit] = await by_captions(terms[0].text, k=k, filter=filter)
-    return hits
+    return await checked_hits(library, by_captions(terms[0].text, k=k, filter=filter))
 
 
 @contextmanager
@@ -169,9 +172,8 @@ async def search_batch(
     """The `k` images most similar to each of several texts: in one call of a library that has `search_batch`."""
     together: Any = getattr(library, "search_batch", None)
     if together is None or len(texts) < 2:
-        return [await library.search(text, k=k, filter=filter) for text in texts]
-    hits: Sequence[Sequence[Hit]] = await together(texts, k=k, filter=filter)
-    return hits
+        return [await search_words(library, text, k=k, filter=filter) for text in texts]
+    return await checked_lists(library, together(texts, k=k, filter=filter))
 
 
 async def search_texts(

@@ -18,6 +18,7 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.agent.retrieval.candidate_selection import candidates_of
+from imagerag.agent.retrieval.hit_check import checked_hits
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import Candidate, RunConfig, Search, WebSearch
 from imagerag.formatting.numbers import counted
@@ -84,7 +85,8 @@ class WebSearcher:
     ) -> Sequence[Hit]:
         run_filter, config = Filter.of_run(self.config, exclude=passed_over), self.config
         count = max(config.candidates, config.references_per_concept)
-        hits = await library.hits_of(answer, search.query.text, k=count, filter=run_filter)
+        finding = library.hits_of(answer, search.query.text, k=count, filter=run_filter)
+        hits = await checked_hits(library, finding)
         return hits if config.threshold == "auto" else [hit.without_thresholds() for hit in hits]
 
 

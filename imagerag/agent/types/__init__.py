@@ -15,6 +15,7 @@ from imagerag.agent.types.attempts import (
     Verdict,
 )
 from imagerag.agent.types.base import (
+    MAX_COSINE,
     Document,
     FrozenModel,
     ImageRef,
@@ -67,6 +68,7 @@ from imagerag.agent.types.web_sources import WebSource
 __all__ = [
     "BUILT_IN_LIBRARY",
     "LOW_CONFIDENCE",
+    "MAX_COSINE",
     "PATIENCE_S",
     "Attempt",
     "Candidate",

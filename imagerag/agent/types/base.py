@@ -1,14 +1,17 @@
 """The base class of all values of a run, and the values that others are made of."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-Similarity = Annotated[float, Field(ge=-1.001, le=1.001)]
+MAX_COSINE: Final = 1.001
+"""A cosine that was computed in float32 may exceed 1 a little."""
+
+Similarity = Annotated[float, Field(ge=-MAX_COSINE, le=MAX_COSINE)]
 
 
 Scalar = str | int | float | bool | None

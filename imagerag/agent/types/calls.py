@@ -63,8 +63,8 @@ class ModelCall(FrozenModel):
 
     @property
     def counts(self) -> bool:
-        """Whether it may have cost something. A failed call did not, unless its end is unknown."""
-        return self.error is None or self.unsettled
+        """Whether it may have cost something. A failed call did not, unless its cost is known or its end is unknown."""
+        return self.error is None or self.unsettled or self.cost_usd is not None
 
     def canonical(self) -> "ModelCall":
         """A copy without billing fields, for comparison."""

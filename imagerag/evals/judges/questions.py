@@ -94,8 +94,8 @@ async def ask(
 
 
 def _cost_of(error: ImageRAGError) -> float | None:
-    """US dollars of a failed request: as in a run 0, unless there was a response that could not be parsed."""
-    return None if isinstance(error, JudgeReplyError) else 0.0
+    """US dollars of a failed request: as told; else 0, as in a run, unless a response could not be parsed."""
+    return error.cost_usd if error.cost_usd is not None or isinstance(error, JudgeReplyError) else 0.0
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

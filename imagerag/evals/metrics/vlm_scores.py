@@ -246,5 +246,6 @@ async def _marked(chat: ChatModel, turns: list[ChatMessage], variation: Sampling
     reply_text = clean(reply.text)
     if not MARK.search(reply_text):
         why = "" if reply_text else f": {silence(reply.text)}"
-        raise JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
+        unmarked = JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
+        raise unmarked.with_cost(reply.cost_usd, reply.usage)
     return TextScorer(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

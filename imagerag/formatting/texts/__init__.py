@@ -3,6 +3,7 @@
 To add a language, translate `en.toml` into `CODE.toml` beside it. A test compares keys and placeholders.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -56,6 +57,13 @@ class Texts:
             meaning=self._texts.get(f"{key}.meaning", own.meaning),
         )
 
+    def sentence(self, table: str, text: str) -> str:
+        """The translation of a sentence of a table of `check_labels` ("ADVICE"), its values kept; others stay."""
+        for key, pattern in _patterns(table).items():
+            if (match := pattern.fullmatch(text)) and (own := self._texts.get(f"labels.{table}.{key}")):
+                return own.format(**match.groupdict())
+        return text
+
     def standing(self, status: str | None, outcome: str | None) -> Label:
         """The label of a run's outcome, or of its status while there is none."""
         return self.label("OUTCOMES", outcome) if outcome else self.label("STATUSES", status)
@@ -104,6 +112,13 @@ def accepted_language(header: str) -> str:
 @lru_cache
 def _read(language: str) -> Texts:
     return Texts(language, {**_rows(ENGLISH), **_rows(language)})
+
+
+@lru_cache
+def _patterns(table: str) -> dict[str, re.Pattern[str]]:
+    """Key → the sentence, its placeholders as groups."""
+    rows: Mapping[str, str] = getattr(check_labels, table)
+    return {key: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(row))) for key, row in rows.items()}
 
 
 @lru_cache

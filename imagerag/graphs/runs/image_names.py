@@ -6,6 +6,7 @@ from typing import Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import reference_of
+from imagerag.agent.retrieval.search_queries import search_words
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import UsedReference
 
@@ -103,7 +104,7 @@ async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibr
     concepts = record.unresolved or [record.prompt]
     for concept in concepts if library else ():
         assert library is not None, "without a library there is nothing to go through"
-        for hit in await library.search(concept, k=len(ids), filter=Filter(only=frozenset(ids))):
+        for hit in await search_words(library, concept, k=len(ids), filter=Filter(only=frozenset(ids))):
             old = best.get(hit.image.sha256)
             if old is None or (old.similarity or -1) < hit.similarity:
                 best[hit.image.sha256] = reference_of(hit, concept, hit.caption_or_description)

@@ -16,7 +16,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers import prompts
 from imagerag.tools.answerers.response_parsing import ANSWER, read_answer
-from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, built_messages
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, built_messages, with_cost_of
 from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
 from imagerag.tools.model_text import check_refusal, clean, silence
@@ -88,7 +88,8 @@ class VlmAnswerer:
         )
         turns = [ChatMessage("system", (prompts.SYSTEM,)), ChatMessage("user", tuple(parts))]
         reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
-        answer = read_answer(reply.text, len(sources))
+        with with_cost_of([reply]):
+            answer = read_answer(reply.text, len(sources))
         return AnswerWithCitations(
             text=answer.text, cited=answer.cited, in_library=answer.held, raw=reply.text, **built_messages(reply)
         )
@@ -117,9 +118,10 @@ class VlmAnswerer:
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         text = clean(reply.text)
-        check_refusal(text)
-        if not text:
-            raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
+        with with_cost_of([reply]):
+            check_refusal(text)
+            if not text:
+                raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
         return AnswerWithCitations(text=text, in_library=False, raw=reply.text, **built_messages(reply))
 
     async def _own(self, question_images: Sequence[ImagePart]) -> list[str | ChatImage]:

@@ -14,7 +14,14 @@ from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.ports import Capabilities, ImageDescription, ImagePart, PriceEstimator
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, Schema, built_messages
+from imagerag.tools.judges.vlm.chat_protocol import (
+    ChatImage,
+    ChatMessage,
+    ChatModel,
+    Schema,
+    built_messages,
+    with_cost_of,
+)
 from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
 from imagerag.tools.judges.vlm.response_parsing import model_of
@@ -107,9 +114,10 @@ class VlmDescriber:
         ask = f"{_ASK[variation.prompt_variant % len(_ASK)]}\n\n{_FORM}"
         turns = [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (chat_image, ask))]
         reply = await self.chat.ask(turns, schema=DESCRIPTION, variation=variation)
-        description = model_of(reply.text, _Description)
-        if not description.description:
-            raise JudgeReplyError("the description is empty", raw=reply.text)
+        with with_cost_of([reply]):
+            description = model_of(reply.text, _Description)
+            if not description.description:
+                raise JudgeReplyError("the description is empty", raw=reply.text)
         return ImageDescription(
             text=description.description,
             key_elements=tuple(description.key_elements),

@@ -114,16 +114,18 @@ class Fallback(Generic[Member]):
                 steps = (*map(_reason, failed), *response.fallback_errors)
                 return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)
             except UnreadableImageError as error:
-                raise UnreadableImageError(_joined([*failed, error]), data=error.data) from error
+                unread = UnreadableImageError(_joined([*failed, error]), data=error.data)
+                raise unread.with_cost(error.cost_usd, error.usage) from error
             except BackendError as error:
                 self._pauses.add(run_id, place, error)
                 failed.append(error)
             except RefusalError as error:
                 failed.append(error)
                 if not self.on_refusal:
-                    raise RefusalError(_joined(failed)) from error
+                    raise RefusalError(_joined(failed)).with_cost(error.cost_usd, error.usage) from error
             except JudgeReplyError as error:
-                raise JudgeReplyError(_joined([*failed, error]), raw=error.raw) from error
+                unparsed = JudgeReplyError(_joined([*failed, error]), raw=error.raw)
+                raise unparsed.with_cost(error.cost_usd, error.usage) from error
             except ImageRAGError:
                 raise
             except Exception as error:

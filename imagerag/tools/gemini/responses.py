@@ -122,13 +122,14 @@ _Details = Annotated[list[ModalityCount], BeforeValidator(_objects)]
 
 
 class Usage(_Lenient):
-    """Tokens of a call. Thoughts are not among those of the candidates."""
+    """Tokens of a call; None is no count, and a total that is left out is 0. Thoughts are not among those of the
+    candidates."""
 
     prompt_token_count: Count = None
-    tool_use_prompt_token_count: Count = None
+    tool_use_prompt_token_count: Count = 0
     cached_content_token_count: Count = None
-    candidates_token_count: Count = None
-    thoughts_token_count: Count = None
+    candidates_token_count: Count = 0
+    thoughts_token_count: Count = 0
     prompt_tokens_details: _Details = Field(default_factory=list)
     candidates_tokens_details: _Details = Field(default_factory=list)
 
@@ -165,9 +166,12 @@ class GeminiResponse(_Lenient):
     def usage(self) -> dict[str, Any] | None:
         """Tokens by the names that `token_usage.py` reads, and the number of searches; None if there is no count."""
         counts = self.usage_metadata
-        if counts is None or counts.prompt_token_count is None:
+        if counts is None:
             return None
-        output_tokens, thoughts = counts.candidates_token_count or 0, counts.thoughts_token_count or 0
+        prompt_tokens, tool_tokens = counts.prompt_token_count, counts.tool_use_prompt_token_count
+        output_tokens, thoughts = counts.candidates_token_count, counts.thoughts_token_count
+        if prompt_tokens is None or tool_tokens is None or output_tokens is None or thoughts is None:
+            return None
         image_tokens = _of("IMAGE", counts.candidates_tokens_details)
         details = (
             {"image_tokens": image_tokens, "text_tokens": max(0, output_tokens - image_tokens) + thoughts}
@@ -175,7 +179,7 @@ class GeminiResponse(_Lenient):
             else {}
         )
         return {
-            "input_tokens": counts.prompt_token_count + (counts.tool_use_prompt_token_count or 0),
+            "input_tokens": prompt_tokens + tool_tokens,
             "input_tokens_details": {
                 "text_tokens": _of("TEXT", counts.prompt_tokens_details),
                 "image_tokens": _of("IMAGE", counts.prompt_tokens_details),

@@ -29,7 +29,7 @@ from imagerag.tools.generators.image_decoding import checked, decoded
 from imagerag.tools.generators.image_models import CHAT_TEMPLATE, ImageModel, check_request
 from imagerag.tools.generators.reference_checks import check_reference
 from imagerag.tools.openai.text_replies import no_image_error
-from imagerag.tools.pricing.call_cost import Price, cost_of, tariff_of, usage_of
+from imagerag.tools.pricing.call_cost import Price, cost_of, tariff_of, usage_of, with_cost
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
 from imagerag.tools.spec import BackendSpec, with_options
 from imagerag.tools.spec_options import Choice, Number, Reader, Words, without_none
@@ -232,14 +232,16 @@ class GeminiImages:
         }
 
     async def _read(self, response: GeminiResponse) -> GeneratedImage:
-        if not response.images:  # an image in the response is used, whatever comes with it
-            raise refusal_of(response, self.identity, self._account.secrets) or self._without_image(response)
-        data, media_type = await checked(decoded(response.images[-1], self.identity), self.identity)
+        cost, usage = cost_of(self._price, self._model, response.usage), usage_of(response.usage)
+        with with_cost(cost, usage):
+            if not response.images:  # an image in the response is used, whatever comes with it
+                raise refusal_of(response, self.identity, self._account.secrets) or self._without_image(response)
+            data, media_type = await checked(decoded(response.images[-1], self.identity), self.identity)
         return GeneratedImage(
             data=data,
             media_type=media_type,
-            cost_usd=cost_of(self._price, self._model, response.usage),
-            usage=usage_of(response.usage),
+            cost_usd=cost,
+            usage=usage,
             sources=web_sources(response.grounding) if self._grounding else (),
         )
 

@@ -32,13 +32,15 @@ from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import check_error_field, is_refusal_reason, map_openai_errors, refusal, unreadable
 from imagerag.tools.openai.text_replies import no_image_error
-from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
+from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of, with_cost
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.reasoning_tags import answer_in
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.spec_options import Hosts, Reader, Words
 
 if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
     from imagerag.tools.pricing.price_table import Prices
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -159,6 +161,13 @@ class OpenAIChatImages(OpenAIImageGenerator):
 
         if not isinstance(answer, ChatCompletion):
             raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
+        cost, usage = cost_of(self._price, self._model, answer.usage), usage_of(answer.usage)
+        with with_cost(cost, usage):
+            data, media_type = await self._image_of(answer)
+        return GeneratedImage(data=data, media_type=media_type, cost_usd=cost, usage=usage)
+
+    async def _image_of(self, answer: "ChatCompletion") -> tuple[bytes, str]:
+        """The image, checked, and its media type."""
         secrets, choice = self._account.secrets, answer.choices[0] if answer.choices else None
         url, by_model = next(image_urls(choice.message), (None, False)) if choice is not None else (None, False)
         if url is None:  # an image in the response is used, whatever text comes with it
@@ -180,9 +189,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
             data = await self._fetched(url, by_model=by_model, hosts=self._image_hosts)
         else:
             data = decoded(url, self.identity)
-        whole, media_type = await checked(data, self.identity)
-        cost = cost_of(self._price, self._model, answer.usage)
-        return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost, usage=usage_of(answer.usage))
+        return await checked(data, self.identity)
 
 
 _BASE64: Final = re.compile(r"\s*(?:iVBORw0KGgo|/9j/|UklGR)[\w+/=\s-]{40,}$")

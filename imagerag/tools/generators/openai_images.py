@@ -32,7 +32,7 @@ from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import check_error_field, map_openai_errors, redact, unreadable
 from imagerag.tools.openai.option_fallback import no_edits
-from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of
+from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of, with_cost
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.services.lookup import service_at
 from imagerag.tools.services.service import ImagesProtocol
@@ -41,6 +41,7 @@ from imagerag.tools.spec_options import Choice, Reader, without_none
 
 if TYPE_CHECKING:
     import openai
+    from openai.types import ImagesResponse
 
     from imagerag.tools.pricing.price_table import Prices
 
@@ -255,6 +256,10 @@ class OpenAIImages(OpenAIImageGenerator):
         if not isinstance(answer, ImagesResponse):
             raise unreadable(self.identity, "something that is no Images answer; does the address end in /v1?")
         # The client does not validate what it parses: any field can hold any value.
+        with with_cost(cost_of(self._price, self._model, answer.usage), usage_of(answer.usage)):
+            return await self._image_of(answer)
+
+    async def _image_of(self, answer: "ImagesResponse") -> GeneratedImage:
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
         place = first_image(answer.model_dump(warnings=False))
         if not place:  # an image in the response is used, whatever text comes with it
@@ -281,7 +286,8 @@ class OpenAIImages(OpenAIImageGenerator):
                     final = event
         if final is None:
             raise unreadable(self.identity, "a stream that ended before its image was finished")
-        return await self._image(decoded(final.b64_json, self.identity), final.usage, None)
+        with with_cost(cost_of(self._price, self._model, final.usage), usage_of(final.usage)):
+            return await self._image(decoded(final.b64_json, self.identity), final.usage, None)
 
     async def _show(self, event: Any, watcher: ProgressCallback) -> None:
         try:

@@ -26,7 +26,7 @@ from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors, refusal, unparsable, unreadable
 from imagerag.tools.openai.text_replies import no_image_error
-from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
+from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of, with_cost
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.spec_options import Choice, Reader
@@ -166,6 +166,14 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         return drawer.bind(extra_headers=headers) if headers else drawer
 
     async def _read(self, message: "AIMessage") -> GeneratedImage:
+        cost = cost_of(self._price, self._model, message.usage_metadata)
+        usage = usage_of(message.usage_metadata)
+        with with_cost(cost, usage):
+            data, media_type, revised = await self._image_of(message)
+        return GeneratedImage(data=data, media_type=media_type, revised_prompt=revised, cost_usd=cost, usage=usage)
+
+    async def _image_of(self, message: "AIMessage") -> tuple[bytes, str, str | None]:
+        """The image, checked, its media type, and the reworded prompt."""
         blocks: list[Any] = list(message.content_blocks)
         image = next((block for block in blocks if block["type"] == "image" and block.get("base64")), None)
         if image is None:
@@ -175,6 +183,4 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
             raise no_image_error(self.identity, str(message.text), self._account.secrets)
         data, media_type = await checked(decoded(image["base64"], self.identity), self.identity)
         revised = (image.get("extras") or {}).get("revised_prompt")
-        cost = cost_of(self._price, self._model, message.usage_metadata)
-        usage = usage_of(message.usage_metadata)
-        return GeneratedImage(data=data, media_type=media_type, revised_prompt=revised, cost_usd=cost, usage=usage)
+        return data, media_type, revised if isinstance(revised, str) else None

@@ -167,9 +167,9 @@ def check_error_field(error: object, who: str, secrets: Collection[str] = ()) ->
     raise _from_body(body, message, wait=wait) or status_error or BackendError(message, retry_after_s=wait)
 
 
-def is_refusal_reason(reason: str | None) -> bool:
+def is_refusal_reason(reason: object) -> bool:
     """Whether a finish reason (OpenAI's or a provider's own) means content policy."""
-    return (reason or "").lower() in REFUSALS
+    return isinstance(reason, str) and reason.lower() in REFUSALS
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:

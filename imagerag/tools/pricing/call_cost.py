@@ -1,8 +1,10 @@
 """Price hook by which an adapter computes the cost of a call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import PriceEstimator
 from imagerag.agent.types import Size
 from imagerag.tools.pricing.billed_cost import billed_usd
@@ -29,6 +31,20 @@ def cost_of(price: Price | None, model: str, usage: object) -> float | None:
     if billed is not None and "cost" not in (counted or {}):
         counted = {**(counted or {}), "cost": billed}
     return price(model, counted or {}) if price is not None else None
+
+
+@contextmanager
+def with_cost(cost_usd: float | None, usage: Mapping[str, int]) -> Iterator[None]:
+    """Add the cost of a response to the error that it turns out to be.
+
+    Raises:
+        ImageRAGError: the one raised inside.
+    """
+    try:
+        yield
+    except ImageRAGError as error:
+        error.with_cost(cost_usd, usage)
+        raise
 
 
 def usage_of(usage: object) -> dict[str, int]:

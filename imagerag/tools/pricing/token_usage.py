@@ -26,6 +26,34 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
     return {**_split(told_in, went_in, "in"), **_split(told_out, came_out, "out")}
 
 
+def counts_of(usage: Mapping[str, Any]) -> dict[str, int]:
+    """The totals that a usage reports: `input_tokens`, `output_tokens`."""
+    names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+    counts = {ours: _first(usage, ours, other) for ours, other in names.items()}
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def valid_usage(usage: object) -> dict[str, Any] | None:
+    """A usage with its amounts only; None if it is none."""
+    if not isinstance(usage, Mapping):
+        return None
+    parts = {kind: _amounts(value) for kind, value in usage.items() if _is_details(kind) and isinstance(value, Mapping)}
+    return {**_amounts({kind: value for kind, value in usage.items() if not _is_details(kind)}), **parts} or None
+
+
+def _is_details(kind: str) -> bool:
+    return kind.endswith("_details")
+
+
+def _amounts(fields: Mapping[str, Any]) -> dict[str, int | float]:
+    amounts = {kind: value for kind, value in fields.items() if _is_amount(value)}
+    return {kind: int(value) if float(value).is_integer() else value for kind, value in amounts.items()}
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
 def searches_of(usage: Mapping[str, Any]) -> int:
     """Searches of the web that a model made by itself, as its adapter counted them."""
     return _first(usage, "searches") or 0

@@ -20,6 +20,7 @@ from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.pricing.call_cost import Price, cost_of, price_of, tariff_of
+from imagerag.tools.pricing.token_usage import counts_of
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Number, Reader
 
@@ -167,7 +168,5 @@ def _usage(answer: object) -> dict[str, int]:
     """Input tokens; servers count them under several names."""
     usage = answer.get("usage") if isinstance(answer, Mapping) else None
     counted = usage if isinstance(usage, Mapping) else {}
-    tokens = next(
-        (counted[name] for name in ("prompt_tokens", "input_tokens", "total_tokens") if name in counted), None
-    )
-    return {"input_tokens": tokens} if isinstance(tokens, int) and tokens >= 0 else {}
+    totals = {"input_tokens": counted.get("total_tokens")}
+    return {name: count for name, count in (counts_of(totals) | counts_of(counted)).items() if name in totals}

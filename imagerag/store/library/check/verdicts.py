@@ -1,13 +1,12 @@
 """Verdicts on the ways to search a library, and what to do about each."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from imagerag.agent.caption_language import language_name
-from imagerag.formatting.check_labels import NEEDS
-from imagerag.formatting.interface_terms import FILE, PATH, Placeholder, python_call
+from imagerag.formatting.check_labels import ADVICE, SENTENCES
+from imagerag.formatting.interface_terms import FILE, PATH, SPEC, python_call
 from imagerag.formatting.numbers import percent
 from imagerag.store.library.check.rates import Ranking, Share
 from imagerag.store.library.check.ways import Way
@@ -42,19 +41,6 @@ class CheckVerdict(StrEnum):
     CANNOT_TELL_APART = "cannot_tell_apart"
     NOT_CONNECTED = "not_connected"
     TOO_FEW = "too_few"
-
-
-_SENTENCES: Final[Mapping[CheckVerdict, str]] = {
-    CheckVerdict.GOOD: "it {rates}",
-    CheckVerdict.USABLE: "this encoder tells most matches from others, not all: it {rates}",
-    CheckVerdict.RANKS_ONLY: "{found} of matches are among the first ten, but no threshold separates them; it {rates}",
-    CheckVerdict.CANNOT_TELL_APART: "this encoder cannot tell matches from others; it {rates}",
-    CheckVerdict.NOT_CONNECTED: "this encoder does not connect the captions with their images; it {rates}",
-    CheckVerdict.TOO_FEW: "there are too few {queries} to measure it",
-}
-
-SPEC: Final = Placeholder("SPEC")
-COSINE: Final = Placeholder("COSINE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +91,10 @@ def sentence_of(
     way: Way, verdict: CheckVerdict, ranking: Ranking | None, accept: Share | None, reject: Share | None
 ) -> str:
     """A verdict in one sentence, with the rates it is derived from."""
-    rates = f"accepts {_percent(accept)} of matches, rejects {_percent(reject)} of others"
+    images = verdict is CheckVerdict.TOO_FEW and way == "image_to_image"
     recall = _percent(ranking.recall_10 if ranking else None)
-    return _SENTENCES[verdict].format(rates=rates, found=recall, queries=NEEDS[way])
+    sentence = SENTENCES["too_few_images" if images else verdict.value]
+    return sentence.format(accept=_percent(accept), reject=_percent(reject), found=recall)
 
 
 def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str, ...]:
@@ -118,17 +105,17 @@ def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str
         return (_more(way, facts),)
     if way in ("text_to_caption", "hybrid"):
         other = python_call("libraries.index", PATH, library=facts.name, caption_embedder=SPEC)
-        return (f"try another encoder of captions: {other}",)
+        return (ADVICE["caption_encoder"].format(call=other),)
     advice = [_other_encoder(facts)]
     if way == "text_to_image" and verdict is CheckVerdict.NOT_CONNECTED and not facts.other_language:
-        advice.append(f"let captions say what is seen in the images, not numbers or names: {_captions(facts)}")
+        advice.append(ADVICE["content"].format(call=_captions(facts)))
     if way == "text_to_image" and verdict in (CheckVerdict.RANKS_ONLY, CheckVerdict.CANNOT_TELL_APART):
         ocr = python_call("libraries.index", PATH, library=facts.name, ocr=True)
-        advice.append(f"where images differ in their words, let these be read: {ocr}; then search with `hybrid=True`")
+        advice.append(ADVICE["ocr"].format(call=ocr))
     if verdict is CheckVerdict.RANKS_ONLY:
-        advice.append("take the best images whatever their cosine: `threshold=off`")
+        advice.append(ADVICE["no_threshold"])
     if verdict in (CheckVerdict.USABLE, CheckVerdict.CANNOT_TELL_APART):
-        advice.append(f"name a threshold of your own where one error matters more: `threshold={COSINE}`")
+        advice.append(ADVICE["own_threshold"])
     return tuple(advice)
 
 
@@ -153,17 +140,14 @@ def _other_encoder(facts: LibraryFacts) -> str:
     better = facts.better_embedder if facts.better_embedder != facts.embedder else ""
     migrate = python_call("libraries.migrate", facts.name, embedder=better or SPEC)
     if facts.other_language:
-        return (
-            f"the captions are {facts.other_language}, and the encoder was trained with English ones: "
-            f"a multilingual one reads them, {migrate}"
-        )
-    return f"try another encoder, which is compared with this one before it is used: {migrate}"
+        return ADVICE["multilingual"].format(language=facts.other_language, call=migrate)
+    return ADVICE["encoder"].format(call=migrate)
 
 
 def _more(way: Way, facts: LibraryFacts) -> str:
     if way != "image_to_image":
-        return f"add captions: {_captions(facts)}"
-    return f"add images: {python_call('libraries.index', PATH, library=facts.name)}"
+        return ADVICE["captions"].format(call=_captions(facts))
+    return ADVICE["images"].format(call=python_call("libraries.index", PATH, library=facts.name))
 
 
 def _captions(facts: LibraryFacts) -> str:

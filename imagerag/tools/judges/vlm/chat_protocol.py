@@ -5,13 +5,15 @@ for a model in this process. A cache wraps a `ChatModel` and uses `ChatMessage.k
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, Literal, Protocol, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.types import SamplingParams
 
@@ -131,6 +133,47 @@ class BuiltMessages(TypedDict):
     usage: Mapping[str, int]
     requests: int
     variation: SamplingParams
+
+
+async def ask_once(
+    chat: ChatModel,
+    turns: Sequence[ChatMessage],
+    replies: list[ChatResponse],
+    *,
+    schema: Schema | None,
+    variation: SamplingParams,
+) -> str:
+    """Send a conversation; the response is added to `replies`, for its cost even if it cannot be used.
+
+    Returns:
+        The response's text.
+
+    Raises:
+        RefusalError, BackendError, JudgeReplyError: as `ChatModel.ask`.
+    """
+    try:
+        reply = await chat.ask(turns, schema=schema, variation=variation)
+    except (JudgeReplyError, RefusalError) as error:
+        text = getattr(error, "raw", "")
+        replies.append(ChatResponse(text=text, usage=error.usage, cost_usd=error.cost_usd, variation=variation))
+        raise
+    replies.append(reply)
+    return reply.text
+
+
+@contextmanager
+def with_cost_of(replies: Sequence[ChatResponse]) -> Iterator[None]:
+    """Add the cost of responses to the error of one that cannot be parsed, or is a refusal.
+
+    Args:
+        replies: all responses of a call, so far.
+    """
+    try:
+        yield
+    except (JudgeReplyError, RefusalError) as error:
+        built = built_messages(*replies)
+        error.with_cost(built["cost_usd"], built["usage"])
+        raise
 
 
 def built_messages(*replies: ChatResponse, requests: int | None = None) -> BuiltMessages:

@@ -27,7 +27,8 @@ from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.messages import without_system
 from imagerag.tools.judges.vlm.reasoning import answer_text
 from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS, pop_judge_options
-from imagerag.tools.pricing.call_cost import Price, cost_of
+from imagerag.tools.pricing.call_cost import Price, cost_of, with_cost
+from imagerag.tools.pricing.token_usage import counts_of
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader, Words, without_none
 
@@ -173,14 +174,13 @@ class GeminiChat:
         return options | form
 
     def _reply(self, response: GeminiResponse, variation: SamplingParams) -> ChatResponse:
-        if refused := refusal_of(response, self.identity, self.account.secrets):
-            raise refused
-        cut_off = response.finish_reason == "MAX_TOKENS"
-        text, note = answer_text(self.identity, response.text, {}, cut_off=cut_off)
-        usage = response.usage or {}
-        counted = {name: int(count) for name, count in usage.items() if name in ("input_tokens", "output_tokens")}
-        cost = cost_of(self.price, self.model, response.usage)
-        return ChatResponse(text=text, note=note, usage=counted, cost_usd=cost, variation=variation)
+        usage, cost = counts_of(response.usage or {}), cost_of(self.price, self.model, response.usage)
+        with with_cost(cost, usage):
+            if refused := refusal_of(response, self.identity, self.account.secrets):
+                raise refused
+            cut_off = response.finish_reason == "MAX_TOKENS"
+            text, note = answer_text(self.identity, response.text, {}, cut_off=cut_off)
+        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
 
 
 def gemini_judge(spec: "BackendSpec", *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> VlmJudge:

@@ -109,7 +109,7 @@ async def probe_image_limit(chat: ChatModel, count: int) -> ImageCheck:
         reply = await chat.ask([question], schema=None, variation=SamplingParams())
         answer: dict[str, Any] = {**built_messages(reply)}
     except (JudgeReplyError, RefusalError) as error:  # the model has taken the images
-        answer = {"raw": str(error)}
+        answer = {"raw": str(error), "cost_usd": error.cost_usd, "usage": error.usage}
     except BackendError as error:
         if not _was_answering(error):
             raise

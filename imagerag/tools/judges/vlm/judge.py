@@ -26,7 +26,15 @@ from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.vlm import prompts, rephrasing, response_parsing
-from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, ChatResponse, built_messages
+from imagerag.tools.judges.vlm.chat_protocol import (
+    ChatImage,
+    ChatMessage,
+    ChatModel,
+    ChatResponse,
+    ask_once,
+    built_messages,
+    with_cost_of,
+)
 from imagerag.tools.judges.vlm.image_limits import LearnsImageLimit, probe_image_limit
 from imagerag.tools.judges.vlm.images import SHEET_SIDE, contact_sheets, scaled
 from imagerag.tools.judges.vlm.messages import NEXT_ANSWER, decided, joined, listed, system, user
@@ -34,6 +42,7 @@ from imagerag.tools.judges.vlm.ranking_parser import PREFERENCE, RANKING, parse_
 from imagerag.tools.judges.vlm.repeat_prompts import other_captions, other_concepts
 from imagerag.tools.judges.vlm.structured_verdict import (
     CRITIQUE,
+    VerdictPayload,
     combine_votes,
     majority_vote,
     parse_critique,
@@ -157,7 +166,9 @@ class VlmJudge:
             user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.failed_searches)),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
-        return MissingConcepts(concepts=response_parsing.concepts(reply.text), raw=reply.text, **built_messages(reply))
+        with with_cost_of([reply]):
+            concepts = response_parsing.concepts(reply.text)
+        return MissingConcepts(concepts=concepts, raw=reply.text, **built_messages(reply))
 
     async def captions(
         self,
@@ -191,7 +202,8 @@ class VlmJudge:
         question = prompts.write_captions(concepts, words=words, variant=variant, language=language)
         turns = joined([*before, user(question, *other_captions(variation.failed_searches))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
-        texts = response_parsing.captions(reply.text, len(concepts))
+        with with_cost_of([reply]):
+            texts = response_parsing.captions(reply.text, len(concepts))
         return Captions(captions=texts, raw=reply.text, **built_messages(reply))
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
@@ -217,7 +229,9 @@ class VlmJudge:
             prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
         )
         reply = await self.chat.ask([system(), question], schema=PREFERENCE, variation=SamplingParams())
-        return Preference(better=parse_preference(reply.text), raw=reply.text, **built_messages(reply))
+        with with_cost_of([reply]):
+            better = parse_preference(reply.text)
+        return Preference(better=better, raw=reply.text, **built_messages(reply))
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """Ask which candidates fit a search, by their numbers on contact sheets.
@@ -232,7 +246,9 @@ class VlmJudge:
         sheets = await in_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
         question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
         reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=SamplingParams())
-        return Ranking(order=tuple(parse_ranking(reply.text, len(images))), raw=reply.text, **built_messages(reply))
+        with with_cost_of([reply]):
+            order = tuple(parse_ranking(reply.text, len(images)))
+        return Ranking(order=order, raw=reply.text, **built_messages(reply))
 
     async def _fused(
         self,
@@ -244,18 +260,21 @@ class VlmJudge:
         def turns(checklist: Sequence[Requirement], variant: int) -> list[ChatMessage]:
             return joined([*opening, user(question(checklist, variant=variant))])
 
-        first = turns(requirements, variation.prompt_variant)
-        replies = [await self.chat.ask(first, schema=CRITIQUE, variation=variation)]
-        answers = [parse_critique(replies[0].text, requirements)]
-        checklist = answers[0].requirements
+        replies: list[ChatResponse] = []
+        answers: list[VerdictPayload] = []
 
-        async def again(other: SamplingParams) -> None:
-            question = turns(checklist, other.prompt_variant)
-            replies.append(await self.chat.ask(question, schema=CRITIQUE, variation=other))
-            answers.append(parse_critique(replies[-1].text, checklist))
+        async def ask(checklist: Sequence[Requirement], sampling: SamplingParams) -> None:
+            question = turns(checklist, sampling.prompt_variant)
+            text = await ask_once(self.chat, question, replies, schema=CRITIQUE, variation=sampling)
+            answers.append(parse_critique(text, checklist))
 
-        votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
-        request_count = await ask_votes(again, votes, lambda: combine_votes(answers, votes), variation)
+        with with_cost_of(replies):
+            await ask(requirements, variation)
+            checklist = answers[0].requirements
+            votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
+            request_count = await ask_votes(
+                lambda other: ask(checklist, other), votes, lambda: combine_votes(answers, votes), variation
+            )
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = with_notes(verdict_of(majority_vote(answers), raw), replies)
         return Critique(
@@ -268,22 +287,23 @@ class VlmJudge:
         def turns(variant: int) -> list[ChatMessage]:
             return joined([*opening, user(prompts.decide(variant, subjects))])
 
-        replies: list[ChatResponse] = [
-            await self.chat.ask(turns(variation.prompt_variant), schema=None, variation=variation)
-        ]
-        answers = [response_parsing.verdict(replies[0].text)]
+        replies: list[ChatResponse] = []
+        answers: list[bool] = []
 
-        async def again(other: SamplingParams) -> None:
-            replies.append(await self.chat.ask(turns(other.prompt_variant), schema=None, variation=other))
-            answers.append(response_parsing.verdict(replies[-1].text))
+        async def ask(sampling: SamplingParams) -> None:
+            question = turns(sampling.prompt_variant)
+            text = await ask_once(self.chat, question, replies, schema=None, variation=sampling)
+            answers.append(response_parsing.verdict(text))
 
-        votes = 1 if answers[0] else current_call().allowed(self.votes)
+        with with_cost_of(replies):
+            await ask(variation)
+            votes = 1 if answers[0] else current_call().allowed(self.votes)
 
-        def certain() -> bool:
-            yes, remaining = sum(answers), votes - len(answers)
-            return 2 * yes > votes or 2 * (yes + remaining) <= votes
+            def certain() -> bool:
+                yes, remaining = sum(answers), votes - len(answers)
+                return 2 * yes > votes or 2 * (yes + remaining) <= votes
 
-        request_count = await ask_votes(again, votes, certain, variation)
+            request_count = await ask_votes(ask, votes, certain, variation)
         aligned = 2 * sum(answers) > len(answers)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""

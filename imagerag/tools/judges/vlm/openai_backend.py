@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
@@ -33,7 +34,8 @@ from imagerag.tools.judges.vlm.reasoning import answer_text
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import is_refusal_reason, refusal
 from imagerag.tools.pricing.billed_cost import listen
-from imagerag.tools.pricing.call_cost import Price, cost_of
+from imagerag.tools.pricing.call_cost import Price, cost_of, with_cost
+from imagerag.tools.pricing.token_usage import counts_of
 from imagerag.tools.spec import with_options
 
 if TYPE_CHECKING:
@@ -246,6 +248,13 @@ class OpenAIChat:
         raise error
 
     def _reply(self, message: "AIMessage", variation: SamplingParams) -> ChatResponse:
+        reported = message.response_metadata.get("token_usage")
+        usage, cost = counts_of(reported or {}), cost_of(self.price, self.model, reported)
+        with with_cost(cost, usage):
+            text, note = self._text(message)
+        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+
+    def _text(self, message: "AIMessage") -> tuple[str, str]:
         declined = message.additional_kwargs.get("refusal")
         finish = message.response_metadata.get("finish_reason")
         if declined or is_refusal_reason(finish):
@@ -254,13 +263,9 @@ class OpenAIChat:
         calls = [json.dumps(call["args"], ensure_ascii=False) for call in message.tool_calls]
         broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
         text = next(iter([*calls, *broken]), "") or str(message.text)
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = valid_text(text)
         extra_fields, cut_off = message.additional_kwargs, finish == "length"
-        text, note = answer_text(self.identity, text, extra_fields, cut_off=cut_off)
-        counts: Any = message.usage_metadata or {}
-        usage = {name: int(counts[name]) for name in ("input_tokens", "output_tokens") if name in counts}
-        cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
-        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+        return answer_text(self.identity, text, extra_fields, cut_off=cut_off)
 
     def _client(self) -> "ChatOpenAI":
         """One client per event loop: a connection must not outlive the loop it was opened in."""

@@ -9,7 +9,7 @@ from typing import Final
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatModel, built_messages
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatModel, built_messages, with_cost_of
 from imagerag.tools.judges.vlm.prompts import asked_for
 from imagerag.tools.model_text import check_refusal, silence, unfenced
 
@@ -50,7 +50,9 @@ async def rephrase(chat: ChatModel, prompt: str, variation: SamplingParams) -> R
     reply = await chat.ask(
         [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (question,))], schema=None, variation=variation
     )
-    return Rephrased(prompt=prompt_in(reply.text), raw=reply.text, **built_messages(reply))
+    with with_cost_of([reply]):
+        rephrased = prompt_in(reply.text)
+    return Rephrased(prompt=rephrased, raw=reply.text, **built_messages(reply))
 
 
 def prompt_in(text: str) -> str:

@@ -33,6 +33,7 @@ from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS, pop_judge_options
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
 from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, check_local, load
 from imagerag.tools.model_text import clean
+from imagerag.tools.pricing.call_cost import with_cost
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
 
@@ -131,6 +132,12 @@ class TransformersChat:
             free()
             raise failure
         text = decoded(loaded.processor, input_ids, output_ids)
+        usage = {"input_tokens": len(input_ids), "output_tokens": len(output_ids)}
+        with with_cost(0.0, usage):
+            self._check_text(text, ended=ended)
+        return ChatResponse(text=text, usage=usage, cost_usd=0.0, variation=variation)
+
+    def _check_text(self, text: str, *, ended: bool) -> None:
         if not ended:
             message = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
             raise JudgeReplyError(message, raw=text)
@@ -138,8 +145,6 @@ class TransformersChat:
             raise JudgeReplyError(f"{self.identity} answered with nothing")
         if not clean(text):
             raise JudgeReplyError(f"{self.identity} sent reasoning and no answer after it", raw=text)
-        usage = {"input_tokens": len(input_ids), "output_tokens": len(output_ids)}
-        return ChatResponse(text=text, usage=usage, cost_usd=0.0, variation=variation)
 
     def _failure(self, error: Exception) -> BackendError:
         if is_out_of_memory(error):

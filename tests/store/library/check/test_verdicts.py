@@ -6,6 +6,7 @@ import pytest
 
 from imagerag.formatting import check_labels
 from imagerag.formatting.interface_terms import as_commands
+from imagerag.formatting.texts import texts
 from imagerag.store.library.check.library_check import WAYS as MEASURED
 from imagerag.store.library.check.rates import Ranking, Share, ranked
 from imagerag.store.library.check.verdicts import (
@@ -18,6 +19,7 @@ from imagerag.store.library.check.verdicts import (
 )
 from imagerag.store.library.check.ways import Way
 
+GERMAN = texts("de")
 CLIP = "open_clip:ViT-B-32-quickgelu/openai"
 BETTER = "open_clip:ViT-B-32-SigLIP2-256/webli"
 WAYS = get_args(Way)
@@ -61,7 +63,7 @@ def test_without_enough_queries_there_is_none() -> None:
 
 def test_every_way_and_verdict_has_a_label() -> None:
     assert list(check_labels.VERDICTS) == [str(verdict) for verdict in CheckVerdict]
-    assert list(check_labels.WAYS) == list(check_labels.NEEDS) == list(WAYS) == [way.name for way in MEASURED]
+    assert list(check_labels.WAYS) == list(WAYS) == [way.name for way in MEASURED]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -69,7 +71,9 @@ def test_every_way_and_verdict_has_a_label() -> None:
 def test_every_verdict_has_words_and_something_to_do(way: Any, verdict: CheckVerdict) -> None:
     sentence = sentence_of(way, verdict, ranking(0.9), share(0.9), share(0.8))
     assert "{" not in sentence
+    assert GERMAN.sentence("SENTENCES", sentence) != sentence
     advice = advice_of(way, verdict, LibraryFacts(name="mine", embedder=CLIP, better_embedder=BETTER))
+    assert not {GERMAN.sentence("ADVICE", one) for one in advice} & set(advice)
     assert bool(advice) == (verdict is not CheckVerdict.GOOD)
     shown = [as_commands(one) for one in advice]
     assert not any("`" in one for one in shown), "all of it has a command or an option"
@@ -96,6 +100,7 @@ def test_an_english_encoder_is_named_where_captions_are_not(embedder: str, langu
     facts = LibraryFacts(name="mine", embedder=embedder, language=language, better_embedder=BETTER)
     advice = advice_of("text_to_image", CheckVerdict.CANNOT_TELL_APART, facts)
     assert advice[0].startswith(told)
+    assert GERMAN.sentence("ADVICE", advice[0]).endswith(advice[0].partition("`")[2])
 
 
 def test_the_encoder_that_a_library_has_is_not_recommended() -> None:
