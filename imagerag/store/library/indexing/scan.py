@@ -225,7 +225,7 @@ def scan(
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=walk.unread,
-        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside],
+        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside, *excluded.problems],
     )
 
 

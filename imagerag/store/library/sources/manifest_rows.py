@@ -24,6 +24,11 @@ LONGEST_LINE: Final = LONGEST + 2**20
 
 _BEGINNING: Final = 2**16
 
+_COCO: Final = frozenset(
+    ("id", "file_name", "license", "flickr_url", "coco_url", "width", "height", "date_captured", "image_id")
+)
+"""Names of COCO's own values of an image."""
+
 ManifestRow = tuple[int, dict[str, Any] | str]
 """A row's line and its values by column, or why it cannot be read."""
 
@@ -80,7 +85,9 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     else:
         first = next(records, (0, ""))
         if isinstance(first[1], str) or image_column(first[1]) is None:
-            columns = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
+            if not header:
+                raise UsageError(f"the manifest {file} is empty")
+            columns = ", ".join(cell or "(empty)" for cell in header)[:300]
             raise UsageError(
                 f"the manifest {file} has no column that names the images. Its columns are: {columns}. Call one path"
             )
@@ -181,7 +188,8 @@ def _is_coco(whole: Mapping[str, Any]) -> bool:
 
 
 def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
-    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags."""
+    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags.
+    What else an image says of itself is read as in any other row."""
     captions: dict[str, str] = {}
     tags: dict[str, dict[str, None]] = {}
     categories, licences = _by_id(whole.get("categories")), _by_id(whole.get("licenses"))
@@ -202,7 +210,8 @@ def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
             "licence": _licence(licence),
             "source": image.get("flickr_url") or image.get("coco_url"),
         }
-        yield at, record
+        own = {name: value for name, value in image.items() if name not in _COCO}
+        yield at, own | {name: value for name, value in record.items() if value is not None}
 
 
 def _by_id(entries: Any) -> dict[str, Mapping[str, Any]]:
