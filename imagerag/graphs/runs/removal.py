@@ -27,6 +27,7 @@ from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
+from imagerag.store.unfinished_files import remove_unfinished
 
 _LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
 
@@ -125,6 +126,7 @@ async def remove_runs(
                 else:
                     removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
+    await asyncio.to_thread(remove_unfinished, home)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
     remaining = planned.kept + len(planned.runs) - len(removed)
