@@ -85,7 +85,7 @@ def records_of(table: Any) -> list[dict[str, Any]]:
     times as long."""
     import numpy as np
 
-    arrays: dict[str, Sequence[Any]] = {}
+    arrays: dict[str, Any] = {}
     if VECTOR in table.column_names:
         arrays[VECTOR] = array_of(table[VECTOR])
     if REGIONS in table.column_names:
