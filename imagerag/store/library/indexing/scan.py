@@ -123,7 +123,7 @@ class Scan:
         description = description.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(
             self.sidecars.concept(path)
         )
-        return SidecarMetadata(description, near.problems)
+        return SidecarMetadata(description, near.problems, near.oversized)
 
     def is_row(self, path: Path) -> bool:
         """Whether an image is a row of a table."""
