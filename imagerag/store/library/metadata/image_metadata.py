@@ -129,8 +129,9 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     extra = metadata_of({**rest, **metadata}, left_out, oversized)
     if "title" not in own_fields and isinstance(title := extra.get("name"), str):
         own_fields["title"] = title
-    notes = {"left_out": tuple(left_out), "oversized": tuple(oversized)}
-    return ImageMetadata(tags=tags, metadata=extra or None, **own_fields, **notes)
+    return ImageMetadata(
+        tags=tags, metadata=extra or None, **own_fields, left_out=tuple(left_out), oversized=tuple(oversized)
+    )
 
 
 def _of_a_run(run: Mapping[str, Any]) -> ImageMetadata:
