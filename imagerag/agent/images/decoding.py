@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -147,9 +148,10 @@ def decode_here(
     try:
         return _decoded(data, form, side, sized, intact=True)
     except _DamagedError as error:
-        for mended in (lambda: with_end(data, _loaded_jpeg), lambda: without_metadata(data)):
+        ways: tuple[Callable[[bytes], bytes], ...] = (partial(with_end, decoded=_loaded_jpeg), without_metadata)
+        for mended in ways:
             with suppress(_DamagedError):
-                if (other := mended()) != data:
+                if (other := mended(data)) != data:
                     return _decoded(other, form, side, sized, intact=False)
         raise UsageError(str(error)) from None
 

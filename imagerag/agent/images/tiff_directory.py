@@ -93,14 +93,19 @@ class TiffFile:
 
     def value(self, directory: int, tag: int, longest: int = MAX_VALUE) -> TiffValue | None:
         """A value of the directory that begins there; None where there is none, or not whole in the data."""
-        kind, count, place = self._entries(directory).get(tag, (0, 0, 0))
-        size = _SIZES.get(kind, 0) * count
+        kind, _, place = self._entries(directory).get(tag, (0, 0, 0))
+        size = self.size(directory, tag)
         if not size or size > longest:
             return None
         room = 8 if self._big else 4
         start = place if size <= room else self._at(place, "Q" if self._big else "I")
         data = self.data[start : start + size]
         return TiffValue(kind, data, self.order) if len(data) == size else None
+
+    def size(self, directory: int, tag: int) -> int:
+        """Bytes that a value of the directory claims to have, also more than are read; 0 for none."""
+        kind, count, _ = self._entries(directory).get(tag, (0, 0, 0))
+        return _SIZES.get(kind, 0) * count
 
     def number(self, directory: int, tag: int) -> int:
         """A whole number, 0 for none: also where another directory is."""

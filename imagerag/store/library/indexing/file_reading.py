@@ -50,6 +50,7 @@ class ReadFile:
         embedded: metadata in the file, if the library has not read it yet.
         decoded: None if the library holds an image with these bytes.
         exported: data of an exported library, if the file comes from one.
+        oversized: names of objects and lists in its sidecars that are too long to be kept.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class ReadFile:
     embedded: ImageMetadata
     decoded: DecodedFile | None
     exported: ExportedRow | None = None
+    oversized: tuple[str, ...] = ()
 
     @property
     def new_row(self) -> ImageRecord:
@@ -127,6 +129,7 @@ def read_file(
             embedded=embedded,
             decoded=decoded,
             exported=exported,
+            oversized=beside.oversized,
         )
     except OSError as error:
         return _with_raw(f"cannot be read: {error.strerror or error}", path, scan)

@@ -2,7 +2,8 @@
 
 import time
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.check.library_check import LibraryCheck
 
 from imagerag.agent.types import DescriptionEstimate
+from imagerag.store.library.metadata.metadata_values import MAX_VALUE
 
 EXAMPLES: Final = 10
 """Paths that are kept of each kind: the first ones in their order."""
@@ -95,6 +97,8 @@ class IndexReport:
     examples: dict[str, list[str]] = field(default_factory=dict)
     followed: bool = False
     dry_run: bool = False
+    _oversized: Counter[str] = field(default_factory=Counter, repr=False)
+    _with_oversized: int = 0
 
     def warned(self, warning: str, warn: "Callable[[str], None] | None") -> None:
         """Add a warning and report it at once."""
@@ -109,6 +113,22 @@ class IndexReport:
             paths = self.examples.setdefault(kind, [])
             insort(paths, path)
             del paths[EXAMPLES:]
+
+    def count_oversized(self, names: Sequence[str]) -> None:
+        """Count an image with values that were left out, by their names."""
+        self._oversized.update(set(names))
+        self._with_oversized += bool(names)
+
+    def note_oversized(self) -> None:
+        """Add one note on all values that were counted: programs write the same ones beside every image."""
+        if not self._with_oversized:
+            return
+        named = [name for name, _ in self._oversized.most_common(EXAMPLES)]
+        more = len(self._oversized) - len(named)
+        text = ", ".join(named) + (f" and {more:,} more" if more else "")
+        images = f"{self._with_oversized:,} {'image' if self._with_oversized == 1 else 'images'}"
+        why = f"objects and lists longer than {MAX_VALUE:,} characters were left out: {text}"
+        self.notes.append((f"sidecars of {images}", why))
 
     def skip_changed(self, path: str) -> None:
         """List a file that was changed while it was read."""

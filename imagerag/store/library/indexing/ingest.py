@@ -137,6 +137,7 @@ async def index(
     await indexing.describe(unchanged)
     await indexing.read_and_write(fresh)
     writer.count_elsewhere()
+    report.note_oversized()
     vanished = find_vanished(known_files, scan_result, writer.seen, prune=prune)
     with report.timed("write"):
         if not dry_run:

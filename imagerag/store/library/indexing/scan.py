@@ -123,7 +123,7 @@ class Scan:
         description = description.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(
             self.sidecars.concept(path)
         )
-        return SidecarMetadata(description, near.problems)
+        return SidecarMetadata(description, near.problems, near.oversized)
 
     def is_row(self, path: Path) -> bool:
         """Whether an image is a row of a table."""
@@ -211,6 +211,7 @@ def scan(
     files = {path: None for path in files if path not in beside.files}
     files = {path: None for path in files if path in keep or not is_companion(path, files)}
     sources = find_sources(files, keep, excluded, listed.images)
+    beside = beside.overridden_by(sources.beside)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
     sidecars = Sidecars(there, allow_outside)

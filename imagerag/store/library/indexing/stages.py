@@ -114,6 +114,7 @@ class Indexing:
             sidecars = "" if problems else described[old.id]  # problems are reported every time
             row = replace(row, described=with_sidecars(old.described, sidecars))
             self._tell(path, problems)
+            self.report.count_oversized(metadata_by_id[old.id].oversized)
             self.report.captions += bool(row.caption)
             self.report.count("updated" if row != old else "unchanged", str(path) if row != old else "")
             if row != old or row.described != old.described:
@@ -167,6 +168,7 @@ class Indexing:
             else:
                 batch.add(file.sha256, [file])
                 self._tell(path, file.problems)
+                self.report.count_oversized(file.oversized)
         return batch
 
     async def _embed(self, batch: ImageBatch) -> None:

@@ -6,7 +6,7 @@ Small values that match no imagerag field become metadata; pixels and polygons i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from imagerag.agent.types import DescriptionDetails, Scalar
 from imagerag.store.library.description_columns import exported_description
@@ -28,6 +28,9 @@ from imagerag.store.library.metadata.metadata_values import (
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.text_files import clean
 
+NOTES: Final = ("left_out", "oversized")
+"""Fields of `ImageMetadata` that are no metadata."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMetadata:
@@ -41,6 +44,7 @@ class ImageMetadata:
         description, described_by, description_confidence, description_details: a model's description of an exported
             image; a person's is the caption.
         left_out: notes on what was too long or too much to be kept; merging drops them.
+        oversized: names of objects and lists that were too long to be kept; merging drops them.
     """
 
     title: str | None = None
@@ -64,11 +68,12 @@ class ImageMetadata:
     description_confidence: float | None = None
     description_details: DescriptionDetails | None = None
     left_out: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    oversized: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def _values(self) -> dict[str, Any]:
         """Fields that are there."""
-        return {name: value for name, value in vars(self).items() if value is not None and name != "left_out"}
+        return {name: value for name, value in vars(self).items() if value is not None and name not in NOTES}
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with all of these values; other values of its metadata stay. Of one moment in UTC and by the camera's
@@ -89,7 +94,7 @@ class ImageMetadata:
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """These values, with absent ones taken from the other."""
         metadata = {**(other.metadata or {}), **(self.metadata or {})}
-        return replace(other, **{**self._values, "metadata": metadata or None, "left_out": ()})
+        return replace(other, **{**self._values, "metadata": metadata or None, "left_out": (), "oversized": ()})
 
 
 def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
@@ -102,7 +107,7 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     fields = written_fields(values)
     if not POSITION.keys() <= set(fields.values()):  # half of a position becomes metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
-    own_fields, left_out = dict[str, Any](), list[str]()
+    own_fields, left_out, oversized = dict[str, Any](), list[str](), list[str]()
     rest = {key: value for key, value in values.items() if key not in fields}
     tags, metadata = None, {}
     for key, name in fields.items():
@@ -121,10 +126,12 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
                 own_fields[name] = licence_name(text) if name == "licence" else text
             else:
                 left_out.append(too_long(key, text, MAX_CAPTION))
-    extra = metadata_of({**rest, **metadata}, left_out)
+    extra = metadata_of({**rest, **metadata}, left_out, oversized)
     if "title" not in own_fields and isinstance(title := extra.get("name"), str):
         own_fields["title"] = title
-    return ImageMetadata(tags=tags, metadata=extra or None, **own_fields, left_out=tuple(left_out))
+    return ImageMetadata(
+        tags=tags, metadata=extra or None, **own_fields, left_out=tuple(left_out), oversized=tuple(oversized)
+    )
 
 
 def _of_a_run(run: Mapping[str, Any]) -> ImageMetadata:

@@ -73,23 +73,31 @@ def too_long(name: str, text: str, most: int) -> str:
     return f"{clean(name)[:60]} was left out: it has {len(text):,} characters, and at most {most:,} are kept"
 
 
-def metadata_of(values: Mapping[str, Any], left_out: list[str] | None = None) -> dict[str, Scalar]:
+def metadata_of(
+    values: Mapping[str, Any], left_out: list[str] | None = None, oversized: list[str] | None = None
+) -> dict[str, Scalar]:
     """Select the values that become metadata: short ones, without results of detectors.
 
     Args:
         left_out: gets a note on each text that is too long, and on values that are too many.
+        oversized: gets the names of objects and lists that are too long. Programs write them beside every image.
     """
     metadata: dict[str, Scalar] = {}
     left_out, surplus = [] if left_out is None else left_out, 0
+    oversized = [] if oversized is None else oversized
     for key, value in values.items():
         if _is_drawn(key, value):
             continue
         try:
             scalar = _scalar(value)
         except (RecursionError, ValueError):  # nested deeper than JSON can write
+            oversized.append(clean(str(key))[:60])
             continue
         if isinstance(scalar, str) and len(scalar) > MAX_VALUE:
-            left_out += [too_long(key, scalar, MAX_VALUE)] if isinstance(value, str) else []  # others are a program's
+            if isinstance(value, str):
+                left_out.append(too_long(key, scalar, MAX_VALUE))
+            else:
+                oversized.append(clean(str(key))[:60])
         elif len(metadata) < MAX_KEYS:
             metadata[clean(str(key))[:MAX_VALUE]] = scalar
         else:

@@ -59,15 +59,18 @@ class SidecarMetadata:
     Attributes:
         description: all of it.
         problems: name and reason of each unusable sidecar, and of what is left out of others.
+        oversized: names of objects and lists in them that are too long to be kept.
     """
 
     description: ImageMetadata = field(default_factory=ImageMetadata)
     problems: tuple[str, ...] = ()
+    oversized: tuple[str, ...] = ()
 
     @classmethod
     def of_row(cls, description: ImageMetadata) -> "SidecarMetadata":
         """The metadata in the row of a table that has an image, too."""
-        return cls(description, tuple(f"of its row, {one}" for one in description.left_out))
+        problems = tuple(f"of its row, {one}" for one in description.left_out)
+        return cls(description, problems, description.oversized)
 
 
 @dataclass(frozen=True)
@@ -135,16 +138,17 @@ class Sidecars:
 
 def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> SidecarMetadata:
     """Merge the metadata of sidecars, most likely name first; given name → reader."""
-    description, problems = ImageMetadata(), []
+    description, problems, oversized = ImageMetadata(), list[str](), list[str]()
     for name, load in sidecars:
         try:
             loaded = load()
             description = description.or_else(loaded)
             problems += [f"of its sidecar {clean(name)}, {one}" for one in loaded.left_out]
+            oversized += loaded.oversized
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             problems.append(f"its sidecar {clean(name)} was left out: {why}")
-    return SidecarMetadata(description, tuple(problems))
+    return SidecarMetadata(description, tuple(problems), tuple(oversized))
 
 
 def member_names_of(image: str) -> Iterator[str]:

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS
 from imagerag.store.library.locations import shown_path
-from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.image_metadata import NOTES, ImageMetadata
 from imagerag.store.library.schema import OCR_COLUMNS, ImageRecord
 
 _FIELDS: Final = tuple(
     one.name
     for one in fields(ImageMetadata)
-    if one.name not in ("metadata", "source", "left_out", *OCR_COLUMNS, *DESCRIPTION_COLUMNS)
+    if one.name not in ("metadata", "source", *NOTES, *OCR_COLUMNS, *DESCRIPTION_COLUMNS)
 )
 """Without the words in the image and its description: a changed file has others, and is read and described again."""
 

@@ -21,6 +21,7 @@ from imagerag.store.library.metadata.sidecars import (
     read_all,
     sidecar_metadata,
 )
+from imagerag.store.library.sources.ignored_files import FOLDER_METADATA
 from imagerag.store.library.sources.members import Problem
 from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, TABLES, TAR, UNREAD, ZIP
 from imagerag.store.text_files import LONGEST, clean, decoded
@@ -58,10 +59,12 @@ class ArchiveListing:
     Attributes:
         images: by plain names.
         texts: possible sidecars, by normalised name.
+        manifests: manifests that are read where they lie, by plain names.
     """
 
     images: dict[str, ArchiveEntry] = field(default_factory=dict)
     texts: dict[str, ArchiveEntry] = field(default_factory=dict)
+    manifests: dict[str, ArchiveEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def sidecar_metadata(self, name: str, read_entry: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
@@ -91,7 +94,12 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         name, suffix = plain_member(entry.name), posixpath.splitext(entry.name)[1].lower()
         if name and excluded(name):
             continue
-        if suffix in MEMBER_SUFFIXES:
+        if name and posixpath.basename(name) in FOLDER_METADATA:
+            if why := entry.refused or _refused(name, entry.size):
+                contents.problems.append((clean(f"{archive}::{entry.name}"), why))
+            else:
+                contents.manifests[name] = entry
+        elif suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
                 contents.texts[name_key(name)] = entry
         elif suffix in _SOURCES:

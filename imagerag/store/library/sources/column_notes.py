@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from imagerag.store.library.metadata.field_names import TEXTS, typed_field
-from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION, tags_of
+from imagerag.store.library.metadata.metadata_values import (
+    MAX_CAPTION,
+    MAX_KEYS,
+    MAX_VALUE,
+    POSITION,
+    metadata_of,
+    tags_of,
+)
 from imagerag.store.text_files import clean
 
 _COMMA: Final = re.compile(r"[-+]?\d+,\d{1,20}", re.ASCII)
@@ -43,7 +50,10 @@ def _problem(name: str, value: Any, field: str | None) -> str:
         tags_of(value, left_out)
         return next(iter(left_out), "")
     if not isinstance(value, str):
-        return ""
+        oversized = list[str]()
+        if field is None:
+            metadata_of({name: value}, oversized=oversized)
+        return f"an object or a list of more than {MAX_VALUE:,} characters is left out" if oversized else ""
     longest = MAX_CAPTION if field in TEXTS else MAX_VALUE if field is None else len(value)
     text = clean(value)
     if len(text) > longest:

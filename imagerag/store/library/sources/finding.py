@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from imagerag.store.library.sources.archive_manifests import read_in_archive
 from imagerag.store.library.sources.exported_table import ExportedTable, LinkedRow
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.image_table import why_no_images
+from imagerag.store.library.sources.manifest import Manifest
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import is_source, open_source
 from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR
+from imagerag.store.library.sources.tar_archive import TarArchive
 from imagerag.store.library.sources.text_table import TextTable
+from imagerag.store.library.sources.zip_archive import ZipArchive
 from imagerag.store.text_files import clean
 
 _UNNAMED_EXPORT: Final = "an export without bytes is read only where it is named as a PATH"
@@ -27,12 +31,14 @@ class FoundSources:
         opened: the images in each, by its path; none for those that are left out.
         members: images, by their paths.
         whole: sources that were listed to their ends, by path.
+        beside: manifests in archives, beside their images.
     """
 
     opened: dict[Path, Collection[Path]] = field(default_factory=dict)
     members: dict[Path, Member] = field(default_factory=dict)
     whole: dict[str, Source] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    beside: Manifest = field(default_factory=Manifest)
 
     def images(self, files: Iterable[Path]) -> Iterator[Path]:
         """Files, and in place of an archive or a table the images in it."""
@@ -78,6 +84,8 @@ def find_sources(
         sources.opened[path] = members.keys()
         sources.members |= members
         sources.problems += source.problems
+        if isinstance(source, ZipArchive | TarArchive):
+            sources.beside = sources.beside.overridden_by(read_in_archive(source))
         if source.whole:
             sources.whole[os.fspath(path)] = source
     return sources

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
@@ -140,6 +140,25 @@ def read_manifest(
         UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
     """
     paths = ManifestPaths((file.parent, *roots), PathPolicy(file.parent, (*roots, *named_paths), allow_outside))
+    return read_with_paths(file, paths, file.name)
+
+
+class ImagePaths(Protocol):
+    """Finds the images that a manifest names."""
+
+    def find(self, name: str) -> Path | None:
+        """The image of that name; None where there is none."""
+
+    def is_outside(self, name: str) -> bool:
+        """Whether a name leads nowhere where files may be read."""
+
+
+def read_with_paths(file: Path, paths: ImagePaths, label: str) -> Manifest:
+    """`read_manifest`, with the images found by `paths`.
+
+    Args:
+        label: the manifest's name in problems and notes.
+    """
     entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
@@ -148,7 +167,7 @@ def read_manifest(
     column_notes = ColumnNotes()
     captions = 0
     for line, record in read_rows(file, lambda name: paths.find(name) is not None):
-        where = f"{file.name}, line {line}"
+        where = f"{label}, line {line}"
         if isinstance(record, str):
             problems.append((where, record))
             continue
@@ -174,16 +193,16 @@ def read_manifest(
             captions += bool(metadata.caption)
         else:
             if entries.get(target, metadata) != metadata:
-                why = f"several rows of {file.name} say different things of it: the last counts"
+                why = f"several rows of {label} say different things of it: the last counts"
                 disputed[clean(str(target))] = why
             entries[target] = metadata
     images_by_file = {Path(os.path.abspath(file)): images} if images else {}
-    guessed = [(file.name, _GUESSED)] if file.suffix.lower() not in TABLE_SUFFIXES and is_windows_1252(file) else []
-    notes = [*guessed, *disputed.items(), *column_notes.of(file.name)]
+    guessed = [(label, _GUESSED)] if file.suffix.lower() not in TABLE_SUFFIXES and is_windows_1252(file) else []
+    notes = [*guessed, *disputed.items(), *column_notes.of(label)]
     return Manifest(entries, problems, _read_as(columns), {file}, images_by_file, captions, notes)
 
 
-def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
+def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ImagePaths) -> Path | tuple[str, str]:
     """The file of a row, or the row with the reason for having none."""
     if not isinstance(name, str) or is_blank(name):
         return where, _pathless(record)

@@ -1,6 +1,7 @@
 """Images in tar archives: of plain ones read where they lie, of compressed ones in passing."""
 
 import io
+import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -11,6 +12,7 @@ from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.store.library.metadata.sidecars import MEMBER_SUFFIXES, SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.forward_reader import ForwardReader
+from imagerag.store.library.sources.ignored_files import FOLDER_METADATA
 from imagerag.store.library.sources.members import Member
 
 MAX_TEXTS: Final = 256 * 2**20
@@ -41,6 +43,7 @@ class TarArchive:
         damage: list[str] = []
         self._listing: ArchiveListing = self._listed(excluded, damage)
         self.problems = [*self._listing.problems, *((str(path), why) for why in damage)]
+        self.manifests = self._listing.manifests
         self.whole = not damage
 
     def _listed(self, excluded: Callable[[str], bool], damage: list[str]) -> ArchiveListing:
@@ -67,9 +70,10 @@ class TarArchive:
 
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the sidecars of a member."""
-        return self._listing.sidecar_metadata(member.name, self._text)
+        return self._listing.sidecar_metadata(member.name, self.read_entry)
 
-    def _text(self, entry: ArchiveEntry) -> bytes:
+    def read_entry(self, entry: ArchiveEntry) -> bytes:
+        """The bytes of a sidecar or a manifest. Raises as `Source.read`."""
         return read_member(self.path, entry.position, entry.size)
 
 
@@ -90,7 +94,8 @@ class CompressedTar(TarArchive):
     def _entries(self, opened: tarfile.TarFile, damage: list[str]) -> Iterator[ArchiveEntry]:
         room = MAX_TEXTS
         for number, one in enumerate(_infos(opened, damage)):
-            if one.name.lower().endswith(MEMBER_SUFFIXES) and one.isfile() and one.size <= room:
+            is_text = one.name.lower().endswith(MEMBER_SUFFIXES) or posixpath.basename(one.name) in FOLDER_METADATA
+            if is_text and one.isfile() and one.size <= room:
                 room -= one.size
                 self._texts[number] = _content(opened, one)
             entry = _entry(one)
@@ -111,7 +116,8 @@ class CompressedTar(TarArchive):
         except tarfile.TarError as error:
             raise ValueError(str(error)) from None
 
-    def _text(self, entry: ArchiveEntry) -> bytes:
+    def read_entry(self, entry: ArchiveEntry) -> bytes:
+        """As `TarArchive.read_entry`; the bytes were kept when it was listed."""
         if entry.position not in self._texts:
             raise ValueError(f"the archive has more than {MAX_TEXTS // 2**20} MB of such files")
         return self._texts[entry.position]

@@ -42,7 +42,7 @@ class ZipArchive:
                 self._listing: ArchiveListing = listing(str(path), _entries(opened), excluded)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"it is no zip archive, or a damaged one: {error}") from None
-        self.problems = self._listing.problems
+        self.problems, self.manifests = self._listing.problems, self._listing.manifests
 
     @cached_property
     def members(self) -> list[Member]:
@@ -58,9 +58,11 @@ class ZipArchive:
 
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the sidecars of a member."""
-        return self._listing.sidecar_metadata(
-            member.name, lambda entry: read_member(self.path, entry.position, entry.size)
-        )
+        return self._listing.sidecar_metadata(member.name, self.read_entry)
+
+    def read_entry(self, entry: ArchiveEntry) -> bytes:
+        """The bytes of a sidecar or a manifest. Raises as `Source.read`."""
+        return read_member(self.path, entry.position, entry.size)
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[ArchiveEntry]:

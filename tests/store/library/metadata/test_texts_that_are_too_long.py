@@ -59,3 +59,46 @@ async def test_tags_of_a_manifest(library: Library, tmp_path: Path, picture: Any
     report = await index([tmp_path / "red.png"], library, manifest=manifest)
     problem = "a tag was left out: it has 2,001 characters, and at most 2,000 are kept"
     assert ("m.json, column tags", problem) in report.notes
+
+
+async def test_what_programs_write_beside_every_image_is_counted_in_one_note(
+    library: Library, tmp_path: Path, picture: Any
+) -> None:
+    deep: Any = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    for number, more in enumerate(({}, {}, {"history": {"steps": [TAG]}})):
+        (tmp_path / f"{number}.png").write_bytes(picture("red", mark=number))
+        record = {"workflow": {"nodes": [TAG]}, "shapes": [{"points": [1, 2] * 999}], "price": number, **more}
+        (tmp_path / f"{number}.json").write_text(json.dumps(record), "utf-8")
+    report = await index([tmp_path], library)
+    why = "objects and lists longer than 2,000 characters were left out: workflow, history"
+    assert report.notes == [("sidecars of 3 images", why)]
+    assert {row.metadata["price"] for row in await library.rows()} == {0, 1, 2}
+    again = await index([tmp_path], library)
+    assert (again.unchanged, again.notes) == (3, []), "it is no reason to read them again"
+    (tmp_path / "0.json").write_text(json.dumps({"workflow": [TAG], "price": 9}), "utf-8")
+    changed = await index([tmp_path], library)
+    assert changed.notes == [("sidecars of 1 image", why.removesuffix(", history"))]
+
+
+async def test_objects_of_a_manifest(library: Library, tmp_path: Path, picture: Any) -> None:
+    (tmp_path / "red.png").write_bytes(picture("red"))
+    manifest = tmp_path / "m.jsonl"
+    row = {"path": "red.png", "workflow": {"nodes": [TAG]}, "short": {"a": 1}, "bbox": [1.5] * 999}
+    manifest.write_text(json.dumps(row))
+    report = await index([tmp_path / "red.png"], library, manifest=manifest)
+    assert report.notes == [
+        ("m.jsonl, column workflow", "an object or a list of more than 2,000 characters is left out")
+    ]
+
+
+@pytest.mark.parametrize(("tag", "name"), [(0x010E, "ImageDescription"), (0x9C9C, "XPComment"), (0x8298, "Copyright")])
+async def test_exif_of_more_than_64_kb(library: Library, tmp_path: Path, tag: int, name: str) -> None:
+    exif = Image.Exif()
+    exif[tag] = b"x" * 70_000 if name == "XPComment" else "x" * 70_000
+    Image.new("RGB", (24, 16), "red").save(tmp_path / "red.png", exif=exif)
+    report = await index([tmp_path / "red.png"], library)
+    (note,) = report.notes
+    assert note[1].startswith(f"of its own metadata, {name} was left out: it has 70,0")
+    assert note[1].endswith("bytes, and at most 65,536 are read")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from imagerag.agent.images.tiff_directory import TiffFile, TiffValue
+from imagerag.agent.images.tiff_directory import MAX_VALUE, TiffFile, TiffValue
 from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.capture_time import capture_time
 from imagerag.store.library.metadata.embedded.fields import EmbeddedFields, plausible_position
@@ -19,6 +19,10 @@ _ORIGINAL, _DIGITIZED, _OFFSET_ORIGINAL, _OFFSET_DIGITIZED = 0x9003, 0x9004, 0x9
 _COMMENT, _LENS_SPECIFICATION, _LENS_MODEL = 0x9286, 0xA432, 0xA434
 _XP_TITLE, _XP_COMMENT, _XP_AUTHOR, _XP_KEYWORDS = 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E
 _LATITUDE, _LONGITUDE = (1, 2), (3, 4)
+_TEXTS: Final = {
+    _DESCRIPTION: "ImageDescription", _ARTIST: "Artist", _COPYRIGHT: "Copyright", _COMMENT: "UserComment",
+    _XP_TITLE: "XPTitle", _XP_COMMENT: "XPComment", _XP_AUTHOR: "XPAuthor", _XP_KEYWORDS: "XPKeywords",
+}  # fmt: skip
 
 _CORPORATION: Final = re.compile(
     r"[ ,]+(?:CORPORATION|CORP|COMPANY|CO\.?,? ?LTD|INC|LTD|GMBH|IMAGING CORP|ELECTRONICS(?: CO\.?,? ?LTD)?"
@@ -46,6 +50,7 @@ def read_exif(blocks: Sequence[bytes]) -> EmbeddedFields:
         position=position,
         rating=exif.number(_RATING),
         parameters=parameters,
+        left_out=tuple(exif.oversized()),
     )
 
 
@@ -72,12 +77,20 @@ class _Exif:
 
     def __init__(self, files: Sequence[TiffFile]) -> None:
         self._main = [(file, at) for file in files for at in _below(file, file.first, _EXIF)]
+        self._longest = max((len(file.data) for file in files), default=0)
         self._gps = [(file, at) for file in files for at in _below(file, file.first, _GPS)]
 
     def value(self, tag: int) -> TiffValue | None:
         """The first value of a tag, but GPS's."""
         values = (file.value(at, tag) for file, at in self._main)
         return next((one for one in values if one is not None), None)
+
+    def oversized(self) -> Iterator[str]:
+        """A note on each text that is too long to be read."""
+        for tag, name in _TEXTS.items():
+            sizes = (file.size(at, tag) for file, at in self._main)  # what claims more than there is, is damaged
+            if (size := max((one for one in sizes if one <= self._longest), default=0)) > MAX_VALUE:
+                yield f"{name} was left out: it has {size:,} bytes, and at most {MAX_VALUE:,} are read"
 
     def bytes(self, tag: int) -> bytes | None:
         """The bytes of a value."""

@@ -22,6 +22,7 @@ class EmbeddedFields:
         digitized: time of digitization, if given separately.
         rating: stars, as they are written.
         parameters: parameters of an image generator.
+        left_out: notes on texts that are too long to be read.
     """
 
     title: str | None = None
@@ -38,6 +39,7 @@ class EmbeddedFields:
     position: Position | None = None
     rating: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def plausible_position(latitude: float | None, longitude: float | None) -> Position | None:

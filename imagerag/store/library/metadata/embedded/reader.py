@@ -75,7 +75,7 @@ def _combined(xmp: EmbeddedFields, iptc: EmbeddedFields, exif: EmbeddedFields, p
     capture = _first([exif.taken, xmp.taken, iptc.taken, exif.digitized, xmp.digitized])
     position = _first(one.position for one in facts)
     licences = [*(one.licence for one in texts), *(one.rights for one in texts)]
-    left_out = list[str]()
+    left_out = [*exif.left_out]
     return ImageMetadata(
         title=_first_short("title", (one.title for one in texts), left_out),
         caption=_first_short("caption", (one.caption for one in texts), left_out),
