@@ -13,7 +13,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,6 +48,26 @@ sys.dont_write_bytecode = False
 
 # A coroutine that is never awaited is then reported with the place that made it: with whose code it is.
 sys.set_coroutine_origin_tracking_depth(1)
+
+
+def entry_points_read_once() -> None:
+    """Read the entry points of installed packages once for each path: hundreds of files, for many a command.
+
+    Before anything of the package is imported, which takes the function by its name.
+    """
+    read = metadata.entry_points
+
+    @cache
+    def all_of(path: tuple[str, ...]) -> Any:
+        return read()
+
+    def entry_points(**wanted: Any) -> Any:
+        return all_of(tuple(sys.path)).select(**wanted)
+
+    metadata.entry_points = entry_points
+
+
+entry_points_read_once()
 
 
 class OnlyInsideThePackage:
@@ -109,14 +132,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The processes that decode pictures give up after two seconds of the processor, and not after five and more.
+    """The processes that decode pictures give up after a second of the processor, and not after five and more.
 
     For tests of what happens then; `tests/agent/images/test_decoding_limits.py` sees how long it is for users.
     """
     from imagerag.agent.images import decoding_pool
 
     program = decoding_pool._PROGRAM.replace(
-        "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
+        "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 0; main()"
     )
     assert program != decoding_pool._PROGRAM
     pool = decoding_pool._Pool()

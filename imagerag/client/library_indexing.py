@@ -117,7 +117,7 @@ class LibraryIndexing(LibraryChecks):
         from imagerag.store.library.indexing.creation import creating_library
         from imagerag.store.library.indexing.ingest import index
 
-        self._refuse_unchangeable(library)
+        self.check_changeable(library)
         exclude = listed(exclude)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
         of_captions = await named_encoder(self._context.dependencies, caption_embedder)

@@ -267,8 +267,10 @@ class LibraryMaintenance(LibraryMigration):
             StorageError: there is no room for it; the library stays as it was.
         """
         from imagerag.store.library.maintenance.library_disk_usage import disk_use
+        from imagerag.store.unfinished_files import remove_unfinished
 
         opened = await self.open(library)
+        await asyncio.to_thread(remove_unfinished, opened.table.home)
         before = await asyncio.to_thread(disk_use, opened.folder)
         await opened.table.prepare()  # columns for numbers and dates, which a library of an earlier version lacks
         await opened.optimize()

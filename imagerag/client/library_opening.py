@@ -67,8 +67,11 @@ class LibraryOpening:
             await self.open(name)
         return name
 
-    def _refuse_unchangeable(self, library: str | None) -> None:
+    def check_changeable(self, library: str | None = None) -> None:
         """Refuse the built-in catalogue and snapshots where a library is to be changed.
+
+        Args:
+            library: which one, when not the one this object was made with; it need not exist.
 
         Raises:
             UsageError: it is one of them that is meant.
@@ -82,7 +85,7 @@ class LibraryOpening:
 
     async def _open_to_change(self, library: str | None) -> "Library":
         """A library that may be changed."""
-        self._refuse_unchangeable(library)
+        self.check_changeable(library)
         return await self.open(library)
 
     open_sync = synchronous(open)  # noqa: A003

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.port_validation import check_embeds_images
+from imagerag.agent.ports import embed_images, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.agent.visible_text import is_blank
 from imagerag.files.inputs import Image, naming, read_image
@@ -40,5 +41,5 @@ async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequenc
     data = await in_thread(read_image, image)
     with naming(image):
         await in_thread(inspect, data)
-    (image_vector,) = await encoder.embed_images([data])
-    return [max(-1.0, min(1.0, float(image_vector @ vector))) for vector in await encoder.embed_texts(texts)]
+    (image_vector,) = await embed_images(encoder, [data])
+    return [max(-1.0, min(1.0, float(image_vector @ vector))) for vector in await embed_texts(encoder, texts)]

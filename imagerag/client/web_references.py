@@ -45,7 +45,7 @@ class WebReferences(LibraryOpening):
         if record.outcome is None:
             raise RunStateError(f"run {record.run_id} has not ended: what helped is not known yet")
         name = library or first_own_library(record.setup.library if record.setup else None)
-        self._refuse_unchangeable(name)
+        self.check_changeable(name)
         references = {one.image.sha256: one for one in record.references if one.web}
         if not references:
             return []

@@ -60,6 +60,7 @@ KINDS: Final[Mapping[str, str]] = {
 
 PROBLEM_KINDS: Final[Mapping[str, str]] = {
     "row": "row",
+    "duplicate-row": "repeated row",
     "file": "file",
     "copy": "copy",
     "image": "image",

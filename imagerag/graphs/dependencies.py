@@ -277,9 +277,10 @@ class Dependencies:
             raise unknown_library(name, error) from error
         with self._lock:
             # The same object for the same library: graphs are kept by the parts they are bound to.
-            if name not in self._opened or self._opened[name].metadata != opened.metadata:
-                self._opened[name] = opened
-            return self._opened[name]
+            known = self._opened.get(name)
+            if known is None or (known.metadata, known.folder) != (opened.metadata, opened.folder):
+                self._opened[name] = known = opened
+            return known
 
     async def open_library(self, name: str) -> Library:
         """Open a library with the encoder it was made with.

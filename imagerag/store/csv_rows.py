@@ -97,14 +97,14 @@ class CsvRows:
     """Like `csv.reader`, but rows over several lines must be strictly valid CSV: otherwise the lines after an unclosed
     quote would become part of the cell.
 
-    Iterating raises `csv.Error` for such a row, and for one of more than `longest` characters, and can continue after
-    it.
+    Spaces at the beginning of a cell do not count: a quote may follow them. Iterating raises `csv.Error` for such a
+    row, and for one of more than `longest` characters, and can continue after it.
     """
 
     def __init__(self, lines: Iterable[str], separator: str, longest: int) -> None:
         self._separator, self._longest = separator, longest
         self._noted = _Noted(lines, longest)
-        self._rows = csv.reader(self._noted, delimiter=separator)
+        self._rows = csv.reader(self._noted, delimiter=separator, skipinitialspace=True)
 
     @property
     def line_num(self) -> int:
@@ -125,7 +125,7 @@ class CsvRows:
             raise csv.Error(f"lines {before + 1} to {self.line_num} are one row, {why}") from None
         if len(self._noted.read) > 1:
             try:
-                list(csv.reader(self._noted.read, delimiter=self._separator, strict=True))
+                list(csv.reader(self._noted.read, delimiter=self._separator, skipinitialspace=True, strict=True))
             except csv.Error:
                 raise csv.Error(f"lines {before + 1} to {self.line_num} are one row, as {_NO_END}") from None
         return row

@@ -33,7 +33,7 @@ TABLES: Final = {
 }
 """What each SQLite file of a home must hold."""
 
-MENDED: Final = ("row", "copy", "vector", *CLEARED)
+MENDED: Final = ("row", "duplicate-row", "copy", "vector", *CLEARED)
 """Kinds of problems of a library's images that `doctor` tells, and mends as `library verify --repair` does."""
 
 

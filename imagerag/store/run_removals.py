@@ -1,13 +1,13 @@
 """Pending removals: runs that were removed from the index while some of their data still exists.
 
 The entry is written in the same transaction and file as the removal from the index: if the process ends, the next
-removal continues from it.
+removal continues from it. What a removed run used together with others is noted for the removal of those.
 """
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,9 @@ _REMOVALS = """
 CREATE TABLE IF NOT EXISTS removals (
     run_id TEXT PRIMARY KEY, updated TEXT NOT NULL, blobs TEXT NOT NULL
 ) WITHOUT ROWID
+"""
+_LAST_USES = """
+CREATE TABLE IF NOT EXISTS last_uses (sha256 TEXT PRIMARY KEY, updated TEXT NOT NULL) WITHOUT ROWID
 """
 
 
@@ -50,8 +53,9 @@ class RunRemoval(FrozenModel):
 
 
 def create_removals(connection: sqlite3.Connection) -> None:
-    """Create the table if it is missing."""
+    """Create the tables if they are missing."""
     connection.execute(_REMOVALS)
+    connection.execute(_LAST_USES)
 
 
 class RunRemovals:
@@ -77,11 +81,28 @@ class RunRemovals:
 
             await grouped.write(move)
 
-    async def finish(self, run_ids: Iterable[str]) -> None:
-        """Drop the entries of runs that are deleted completely."""
-        rows = [(run_id,) for run_id in run_ids]
+    async def finish(self, run_ids: Iterable[str], last_uses: Mapping[str, datetime], gone: Iterable[str]) -> None:
+        """Drop the entries of runs that are deleted completely, and note what `last_uses` returns from now on.
+
+        Args:
+            last_uses: SHA-256 of an image that other runs still refer to → when a removed run wrote last.
+            gone: images whose times are needed no more.
+        """
+        removed = [(run_id,) for run_id in run_ids]
+        times = [(sha, stamp(updated)) for sha, updated in last_uses.items()]
+        deleted = [(sha,) for sha in gone]
+        note = (
+            "INSERT INTO last_uses (sha256, updated) VALUES (?, ?) "
+            "ON CONFLICT (sha256) DO UPDATE SET updated = max(updated, excluded.updated)"
+        )
         async with self._writing.use() as grouped:
-            await grouped.write(lambda: grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", rows))
+
+            def drop() -> None:
+                grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", removed)
+                grouped.connection.executemany("DELETE FROM last_uses WHERE sha256 = ?", deleted)
+                grouped.connection.executemany(note, times)
+
+            await grouped.write(drop)
 
     async def list(self) -> list[RunRemoval]:
         """The runs whose removal is not finished."""
@@ -89,13 +110,24 @@ class RunRemovals:
 
     def read(self) -> "_Removals":
         """As `list`, but blocking."""
+        rows = self._rows("removals", "run_id, updated, blobs")
+        return [
+            RunRemoval(run_id=run_id, updated=datetime.fromisoformat(updated), blobs=json.loads(blobs))
+            for run_id, updated, blobs in rows
+        ]
+
+    async def last_uses(self) -> dict[str, datetime]:
+        """SHA-256 of images that removed runs used → when the last of those runs wrote last."""
+        rows = await asyncio.to_thread(self._rows, "last_uses", "sha256, updated")
+        return {sha: datetime.fromisoformat(updated) for sha, updated in rows}
+
+    def _rows(self, table: str, columns: str) -> Sequence[tuple[str, ...]]:
         if not self._path.exists() or not self._path.stat().st_size:
             return []
         with storage_errors(self._path), closing(connect(self._path, timeout=BUSY_S)) as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'removals'").fetchone():
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone():
                 return []
-            rows = connection.execute("SELECT run_id, updated, blobs FROM removals ORDER BY run_id").fetchall()
-        return [RunRemoval(run_id=row[0], updated=row[1], blobs=json.loads(row[2])) for row in rows]
+            return connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
 
 
 _Removals = list[RunRemoval]

@@ -20,6 +20,9 @@ _NO_TEXT: Final = "it is not text in UTF-8, UTF-16, UTF-32 or Windows-1252: save
 _LETTERS_PER_CONTROL: Final = 20
 """One control character in so many is more than any text has."""
 
+_CONSTANTS: Final = {"NaN": None, "Infinity": float("inf"), "-Infinity": float("-inf")}
+"""What programs write as JSON that is none: NaN stands for a value that is missing."""
+
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -126,7 +129,7 @@ def parsed(text: str) -> Any:
     if is_blank(text):
         raise ValueError("it is empty")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_CONSTANTS.__getitem__)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:

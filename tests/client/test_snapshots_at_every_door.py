@@ -133,6 +133,25 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     assert continued.setup.snapshots == {"mine@v1": now.content}
 
 
+async def test_who_has_it_open_follows_a_rename_of_its_library(rag: ImageRAG, home: Path) -> None:
+    opened = await rag.libraries.open()
+    record = await rag.generate(KNOWN, max_rounds=1)
+    await ImageRAG(home=home).libraries.rename("mine", "yours")
+    assert [hit.title for hit in await opened.search("a thing", k=1)] == ["one"]
+    assert [hit.title for hit in await rag.libraries.search("a thing")] == ["one"]
+    for again in (rag.generate(KNOWN, max_rounds=1), rag.runs.replay(record.run_id, 1)):
+        made = await again
+        assert record.setup is not None
+        assert made.setup is not None
+        assert made.setup.snapshots == record.setup.snapshots
+    assert (await rag.ask("how many pictures are there?")).answer.startswith("The library holds 1 image")
+    await rag.libraries.delete("yours")
+    with pytest.raises(UnknownLibraryError, match="library 'yours@v1' was deleted meanwhile"):
+        await opened.search("a thing", k=1)
+    with pytest.raises(UnknownLibraryError, match="no library 'mine'"):
+        await rag.generate(KNOWN, max_rounds=1)
+
+
 async def taken_anew(rag: ImageRAG) -> str:
     """What `v1` holds after another snapshot took its tag."""
     await rag.libraries.snapshots.remove("v1", "mine")
@@ -264,6 +283,32 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
     assert "is a snapshot" in one_line(imagerag("library", "calibrate", "mine@v2"))
     assert imagerag("library", "remove", "mine", "--whole-library", "--yes").exit_code == 0
     assert "no library 'mine'" in one_line(imagerag("search", "a thing", "--library", "mine@v2"))
+
+
+REFUSED = (
+    ("dedupe", "mine@v1", "--remove"), ("dedupe", "mine@v1", "--remove", "--yes"), ("add", "mine@v1", "one.png"),
+    ("migrate", "mine@v1", "--embedder", "sketch"), ("migrate", "mine@v1", "--drop-other"),
+    ("remove", "mine@v1", "one"), ("remove", "mine@v1", "--whole-library"),
+    ("update", "mine@v1", "one", "--title", "1"), ("verify", "mine@v1", "--repair"), ("optimize", "mine@v1"),
+    ("rename", "mine@v1", "yours"), ("snapshot", "create", "mine@v1", "v2"), ("snapshot", "remove", "mine@v1", "v1"),
+    ("snapshot", "restore", "mine@v1", "v1"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=" ".join)
+def test_a_command_refuses_it_before_it_says_or_asks_anything(
+    imagerag: Imagerag, root: Path, line: tuple[str, ...]
+) -> None:
+    result = imagerag("library", *line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'mine@v1' is a snapshot, which is only read" in one_line(result)
+
+
+@pytest.mark.parametrize("line", [("dedupe", "sketch", "--remove"), ("migrate", "sketch", "--drop-other")])
+def test_the_built_in_library_is_refused_first_as_well(imagerag: Imagerag, root: Path, line: tuple[str, ...]) -> None:
+    result = imagerag("library", *line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'sketch' is the built-in catalogue" in one_line(result)
 
 
 def test_the_doctor_knows_them(rag: ImageRAG, imagerag: Imagerag) -> None:

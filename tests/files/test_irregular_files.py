@@ -80,8 +80,7 @@ def test_no_command_waits_for_a_pipe(name: str, parameter: str, there: Place, tm
     for file in (put("pipe", tmp_path / f"pipe.{suffix}") for suffix in ("jsonl", "csv", "png", "html")):
         value = f"prompts:{file}" if parameter == "suite" else str(file)
         result = there.invoke(*with_file(there, name, parameter, value))
-        skips = (name, parameter) == ("index", "paths")  # one file among others
-        assert result.exit_code in ((0,) if skips else (1, 2)), result.output
+        assert result.exit_code in (1, 2), result.output
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert "pipe." in result.output, result.output
 
@@ -112,6 +111,21 @@ def test_a_line_of_a_batch_that_names_one_fails_and_the_next_is_drawn(
     told = {line["id"]: line for line in map(json.loads, (tmp_path / "out/results.jsonl").read_text().splitlines())}
     assert KINDS[kind] in json.dumps(told["odd"])
     assert told["fine"]["outcome"] == "aligned"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_indexing_one_is_refused_and_one_among_the_files_of_a_folder_is_left_out(
+    kind: str, there: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "fine.png").write_bytes((there.root / "pictures" / "first.png").read_bytes())
+    odd = put(kind, tmp_path / "odd.png")
+    refused = there.invoke(
+        "index", str(tmp_path / "fine.png"), str(odd), "--library", f"odd-{kind}", "--embedder", "sketch"
+    )
+    assert (refused.exit_code, "odd.png is a device, a pipe or a socket" in refused.output) == (2, True), refused.output
+    for named in (tmp_path, tmp_path / "*.png"):
+        listed = there.invoke("index", str(named), "--library", f"odd-{kind}", "--embedder", "sketch")
+        assert (listed.exit_code, "not a regular file" in listed.output) == (0, True), listed.output
 
 
 @pytest.mark.parametrize("kind", KINDS)

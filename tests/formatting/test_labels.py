@@ -100,8 +100,11 @@ TABLES = {
 
 def tables_of(path: Path) -> list[str]:
     """Dictionaries in a module that give the values of an enum words of their own."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text, found = path.read_text(encoding="utf-8"), []
+    keys = {key.lower() for key in re.findall(r"(\w+)['\"]?\s*:", text)}
+    if not any(len(keys & values) > 2 for values in TABLES.values()):
+        return []  # as in most files, which need not be parsed
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Dict):
             named = {ast.unparse(key).rpartition(".")[2].strip("'").lower() for key in node.keys if key is not None}
             told = [value for value in node.values if isinstance(value, ast.Constant) and isinstance(value.value, str)]

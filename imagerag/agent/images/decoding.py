@@ -12,6 +12,7 @@ What is surely decoded in half a second is decoded here, everything else in a pr
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -23,6 +24,7 @@ from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoded import Decoded
 from imagerag.agent.images.decoding_pool import decode_in_process
 from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, format_of, readable_format
+from imagerag.agent.images.jpeg_end import with_end
 from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
@@ -145,13 +147,11 @@ def decode_here(
     try:
         return _decoded(data, form, side, sized, intact=True)
     except _DamagedError as error:
-        bare = without_metadata(data)
-        if bare == data:
-            raise UsageError(str(error)) from None
-        try:
-            return _decoded(bare, form, side, sized, intact=False)
-        except _DamagedError:
-            raise UsageError(str(error)) from None
+        for mended in (lambda: with_end(data, _loaded_jpeg), lambda: without_metadata(data)):
+            with suppress(_DamagedError):
+                if (other := mended()) != data:
+                    return _decoded(other, form, side, sized, intact=False)
+        raise UsageError(str(error)) from None
 
 
 def _raw_decoded(data: bytes, side: int | None, sized: Callable[[int], None]) -> Decoded:
@@ -263,6 +263,12 @@ def _load(file: "ImageFile") -> None:
         file.load()
     except Exception as error:
         raise _DamagedError(f"the image is damaged or cut short: {error or type(error).__name__}") from None
+
+
+def _loaded_jpeg(data: bytes) -> "ImageFile":
+    file = _read_header(data, FORMATS["JPEG"])
+    _load(file)
+    return file
 
 
 def _too_large() -> str:

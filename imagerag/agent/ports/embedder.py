@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CLIP_SCALE: Final = 100.0
 """The factor of cosines in the loss that CLIP was trained with."""
 
+UNIT: Final = 1e-2
+"""How far a vector's norm may be from 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderIdentity:
@@ -110,6 +113,37 @@ async def embed_passages(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
     """Vectors of texts that are searched, such as captions; `embed_texts` gives those of the queries."""
     own = getattr(embedder, "embed_passages", None)
     return row_for_each(await (embedder.embed_texts if own is None else own)(texts), len(texts), embedder.identity.spec)
+
+
+async def embed_texts(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
+    """`Embedder.embed_texts`, checked: the encoder may be anybody's.
+
+    Raises:
+        LibraryError: as `unit_rows`.
+    """
+    return unit_rows(await embedder.embed_texts(texts), len(texts), embedder.identity)
+
+
+async def embed_images(embedder: Embedder, images: Sequence[bytes]) -> "Vectors":
+    """`Embedder.embed_images`, checked as `embed_texts` is."""
+    return unit_rows(await embedder.embed_images(images), len(images), embedder.identity)
+
+
+def unit_rows(vectors: object, count: int, encoder: EmbedderIdentity) -> "Vectors":
+    """The vectors of an encoder, checked to be what its port promises.
+
+    Raises:
+        LibraryError: as `row_for_each`, or one is no unit vector of the encoder's dimension.
+    """
+    import numpy as np
+
+    rows = row_for_each(vectors, count, encoder.spec)
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+    if rows.shape[1] != encoder.dimension or not (np.abs(norms - 1) < UNIT).all():  # false for NaN
+        raise LibraryError(
+            f"the encoder {encoder.spec} gave vectors that are no unit vectors of length {encoder.dimension}"
+        )
+    return rows
 
 
 def row_for_each(vectors: object, count: int, encoder: str) -> "Vectors":

@@ -55,6 +55,8 @@ def dedupe_command(
     those are compared that lie near each other, and a few pairs may be missed. Image files are never deleted.
     """
     rag = ImageRAG(home=globals_.home, library=name)
+    if remove:
+        rag.libraries.check_changeable()
     duplicates = run_sync(rag.libraries.dedupe(threshold=threshold, keep=keep))
     others = [one.id for group in duplicates.groups for one in group.others]
     if not as_json:

@@ -70,6 +70,7 @@ def migrate_command(
 
 
 def _drop(rag: ImageRAG, name: str, *, yes: bool, as_json: bool) -> int:
+    rag.libraries.check_changeable()
     question = f"delete the vectors of library {name} that searches do not use?"
     confirm(question, f"imagerag library migrate {name} --drop-other --yes", yes=yes, as_json=as_json)
     dropped = run_sync(rag.libraries.drop_other_vectors())

@@ -99,12 +99,13 @@ class Plan(FrozenModel):
             write_atomically(file, text.encode())
             return
         there = Plan.read(folder)
-        if there.identity != self.identity or there.shard != self.shard:
-            differs = [key for key, value in self.identity.items() if there.identity[key] != value]
-            differs += ["shard"] if there.shard != self.shard else []
+        differs = [key for key, value in self.identity.items() if there.identity[key] != value]
+        differs += ["shard"] if there.shard != self.shard else []
+        if retaken := _retaken(there.setup.snapshots, self.setup.snapshots):
+            differs = differs or ["libraries"]  # no arm names the snapshot that a library is a part of
+        if differs:
             verb = "differs" if differs in (["suite"], ["shard"]) else "differ"
             names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
-            retaken = _retaken(there.setup.snapshots, self.setup.snapshots)
             raise UsageError(
                 f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another `out`, or run the "
                 "same one to go on with it"

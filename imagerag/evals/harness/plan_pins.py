@@ -6,14 +6,15 @@ from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 
 
 async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
-    """The plan with the hashes of the snapshots that it and its arms name.
+    """The plan with the hashes of the snapshots that it and its arms name, and of those that its libraries are parts of.
 
     Raises:
         UnknownLibraryError: there is no such snapshot.
         UsageError: the content of one differs from the hash in the plan.
     """
     hashes: dict[str, str] = {}
-    for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms)]):
+    wholes = [recipe.of for recipe in plan.suite.libraries.values() if recipe.of]
+    for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms), *wholes]):
         hashes |= await snapshot_hashes(dependencies, name)
     check_hashes(hashes, plan.setup.snapshots, "the evaluation was made", "Give another `out`, and run it anew")
     return plan.model_copy(update={"setup": plan.setup.model_copy(update={"snapshots": hashes})}) if hashes else plan

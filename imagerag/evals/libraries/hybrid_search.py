@@ -31,7 +31,8 @@ from imagerag.evals.statistics.significance import Difference, paired
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.fusion import RankedList
 from imagerag.store.library.fusion_calibration import judge
-from imagerag.store.library.thresholds.content import COLUMNS, LibraryContent, array_of
+from imagerag.store.library.schema import array_of
+from imagerag.store.library.thresholds.content import COLUMNS, LibraryContent
 from imagerag.store.library.thresholds.fused_calibration import WAYS, FusedCosines, fused_cosines
 from imagerag.store.library.thresholds.fusion_weights import Judged, WeightChoice
 from imagerag.store.library.thresholds.held_out_queries import HeldOut, HeldOutQuery

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.retrieval.search_queries import AT
 from imagerag.evals.harness.arms import Arm, parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.suites.case import LibraryRecipe
@@ -16,6 +17,9 @@ from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.formatting.numbers import counted
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)")
+_NAMED: Final = 60
+"""Characters of a library's name in the names of its parts, which have at most 100."""
+
 _TIMES: Final = {"": 1, "k": 1000, "m": 1_000_000}
 
 
@@ -50,8 +54,8 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
 
 
 def part_name(library: str, size: int, seed: int) -> str:
-    """The name of a part of a library in an evaluation."""
-    return f"{library}-{size}" + (f"-seed-{seed}" if seed else "")
+    """The name of a part of a library, or of a snapshot, in an evaluation: it is a library itself."""
+    return f"{library.replace(AT, '.')[:_NAMED]}-{size}" + (f"-seed-{seed}" if seed else "")
 
 
 def recipes_of(library: str, sizes: Sequence[int], seed: int) -> dict[str, LibraryRecipe]:

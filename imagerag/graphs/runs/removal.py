@@ -27,6 +27,7 @@ from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
+from imagerag.store.unfinished_files import remove_unfinished
 
 _LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
 
@@ -125,6 +126,7 @@ async def remove_runs(
                 else:
                     removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
+    await asyncio.to_thread(remove_unfinished, home)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
     remaining = planned.kept + len(planned.runs) - len(removed)
@@ -134,20 +136,25 @@ async def remove_runs(
 async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
     """Delete the images that nothing refers to; gives the bytes that were freed.
 
-    An image of a removed run goes at once, unless somebody has put or touched it since that run ended. Any other one
-    stays for `grace_s` after it was last put or touched.
+    An image of a removed run goes at once, unless somebody has put or touched it since that run ended. Of several runs
+    with the same image the last one to end counts, those that were removed earlier too. Any other one stays for
+    `grace_s` after it was last put or touched.
     """
-    home = dependencies.home
+    home, removals = dependencies.home, dependencies.runs.removals
     used_shas = {sha for one in (await asyncio.to_thread(footprints, home)).values() for sha in one.blobs}
     until = time.time() - grace_s
     unused = {sha: until for path in blob_files(home) if (sha := path.parent.name + path.name) not in used_shas}
+    earlier = await removals.last_uses()
+    last_uses = dict(earlier)
     for run in removed:
-        ended = run.updated.timestamp()
-        unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
+        last_uses |= {sha: max(run.updated, last_uses.get(sha, run.updated)) for sha in run.blobs}
+    unused |= {sha: max(unused[sha], used.timestamp()) for sha, used in last_uses.items() if sha in unused}
     freed = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
     await asyncio.to_thread(_remove_dead_links, home)
-    if removed:
-        await dependencies.runs.removals.finish([run.run_id for run in removed])
+    still_used = {sha: used for sha, used in last_uses.items() if sha in used_shas}
+    gone = earlier.keys() - still_used.keys()
+    if removed or gone:
+        await removals.finish([run.run_id for run in removed], still_used, gone)
     return sum(freed.values())
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, check_new_name, snapshot_tags, valid_name, valid_tag
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
+from imagerag.store.unfinished_files import delete
 
 T = TypeVar("T")
 
@@ -75,10 +77,16 @@ def remove(home: DataDir, name: str) -> None:
     """
     if valid_name(name) not in list_libraries(home):
         raise unknown(home, name)
-    try:
-        connect(home).drop_table(name)
-    except LANCE_ERRORS as error:
-        raise damaged(name, error, folder_of(home, name)) from error
+    folder = folder_of(home, name)
+    with held_alone(home.filling / f"{name}.new"), storage_errors(folder, "cannot remove"):
+        try:
+            gone = folder.rename(folder.with_name(f".tmp-{uuid.uuid4().hex}"))  # nobody finds half a library
+        except FileNotFoundError:
+            raise unknown(home, name) from None
+        # A write that is under way may make the folder again; later ones find no library.
+        with held_alone(home.filling / f"{name}.writing"), held_alone(home.filling / f"{name}.calibrating"):
+            for path in (folder, gone):
+                delete(path)
     forget_renames(home, name)
 
 
@@ -189,6 +197,8 @@ def open_current(home: DataDir, name: str) -> Any:
     try:
         return _connect(folder.parent).open_table(folder.name.removesuffix(SUFFIX))
     except LANCE_ERRORS as error:
+        if home.libraries.exists() and not folder.exists():  # removed or renamed since its name was looked up
+            raise unknown(home, name) from error
         raise damaged(name, error, folder) from error
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.first_words import first_words
+from imagerag.agent.ports import embed_texts
 from imagerag.agent.types import DescribedElement
 from imagerag.store.library.description_columns import described_ids
 from imagerag.store.library.library import Library
@@ -79,7 +80,7 @@ class DescriptionCheck:
         records = await self._library.table.records(["id", "vector"], [row.id for row in rows])
         own = {record["id"]: record["vector"] for record in records}
         texts = [text for row in rows for text in _texts_of(row)]
-        vectors = await self._library.embedder.embed_texts([self._fitting(text) for text in texts])
+        vectors = await embed_texts(self._library.embedder, [self._fitting(text) for text in texts])
         with_confidences, at = [], 0
         for row in rows:
             count = len(_texts_of(row))

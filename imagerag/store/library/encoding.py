@@ -6,13 +6,17 @@ from typing import Any, TypeVar
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.ports import Embedder, embed_passages
+from imagerag.agent.ports.embedder import row_for_each
 
 T = TypeVar("T")
+
+Encode = Callable[[Sequence[T]], Awaitable[Any]]
+"""A method of an encoder."""
 
 log = logging.getLogger(__name__)
 
 
-async def vectors_or_reasons(encode: Callable[[Sequence[T]], Awaitable[Any]], images: Sequence[T]) -> list[Any]:
+async def vectors_or_reasons(encode: Encode[T], images: Sequence[T]) -> list[Any]:
     """The vector of each image, or the reason for none: an image that the encoder fails on does not affect the others.
 
     Args:
@@ -39,6 +43,21 @@ async def vectors_or_reasons(encode: Callable[[Sequence[T]], Awaitable[Any]], im
     if failure and all(isinstance(one, str) for one in results):  # no image is at fault
         raise failure
     return results
+
+
+def one_row_each(
+    encode: Callable[[Sequence[T]], Awaitable[Any]], encoder: str
+) -> Callable[[Sequence[T]], Awaitable[Any]]:
+    """A method of an encoder whose result is checked by `row_for_each`.
+
+    Args:
+        encoder: its spec.
+    """
+
+    async def checked(part: Sequence[T]) -> Any:
+        return row_for_each(await encode(part), len(part), encoder)
+
+    return checked
 
 
 async def passage_vectors_or_reasons(embedder: Embedder, texts: Sequence[str]) -> list[Any]:

@@ -16,9 +16,8 @@ from imagerag.store.library.caption_threshold_update import CAPTIONED
 from imagerag.store.library.fusion import DEPTH, RankedList
 from imagerag.store.library.fusion_metadata import FusedThreshold, Fusion
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.library.schema import VECTOR, present
+from imagerag.store.library.schema import VECTOR, array_of, present
 from imagerag.store.library.threshold_update import content_at
-from imagerag.store.library.thresholds.content import array_of
 from imagerag.store.library.thresholds.fused_calibration import calibrate_fused, embedded_by_each
 from imagerag.store.library.thresholds.fusion_weights import ENOUGH, Judged, choose_weights, equal_fusion
 from imagerag.store.library.thresholds.held_out_queries import HeldOut

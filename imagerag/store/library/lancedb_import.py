@@ -21,13 +21,22 @@ CLIENT: Final = "lance_namespace_urllib3_client"
 READ_AHEAD: Final = 256 * 2**20
 """Bytes that Lance reads ahead of a scan whose rows are used slower than they are read; its own default is 2 GiB."""
 
+SETTINGS: Final = {
+    "LANCEDB_LOG": "error",  # its warnings go directly to stderr, which carries imagerag's own messages
+    "LANCE_DEFAULT_IO_BUFFER_SIZE": str(READ_AHEAD),
+    # Lance leaves two cores to reading: of two cores one thread is left, which answers several queries in turn.
+    "LANCE_IO_CORE_RESERVATION": "0",
+    # A search reads a few rows, column by column: handing each to another thread takes longer than decoding it.
+    "LANCE_STRUCTURAL_BATCH_DECODE_SPAWN_MODE": "never",
+}
+"""Environment variables of Lance and their values, unless they are set."""
+
 
 @cache
 def import_lancedb() -> Any:
     """The module `lancedb`."""
-    # Lance writes warnings directly to stderr, which carries imagerag's own messages.
-    os.environ.setdefault("LANCEDB_LOG", "error")
-    os.environ.setdefault("LANCE_DEFAULT_IO_BUFFER_SIZE", str(READ_AHEAD))
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     if "lancedb" in sys.modules or CLIENT in sys.modules:
         return import_module("lancedb")
     finder = _Finder()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import LibraryDamagedError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, queries_of
+from imagerag.agent.ports.embedder import row_for_each
 from imagerag.agent.threads import in_thread
 from imagerag.agent.visible_text import is_blank
 from imagerag.formatting.interface_terms import PATH, python_call
@@ -24,10 +25,10 @@ from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.library_images import LibraryImages
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
 from imagerag.store.library.region_search import QueryVectors
-from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.schema import ImageRecord, array_of
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.caption_phrases import things_of
-from imagerag.store.library.thresholds.content import array_of, content_of
+from imagerag.store.library.thresholds.content import content_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,7 +265,7 @@ class LibraryReader(LibraryImages):
         """The vectors of texts, encoded together; in a library with regions also those of the things they name."""
         things_per_text = [things_of(text) if self._metadata.regions else () for text in texts]
         phrases = [part for text, things in zip(texts, things_per_text, strict=True) for part in (text, *things)]
-        vectors = await self.embedder.embed_texts(phrases)
+        vectors = row_for_each(await self.embedder.embed_texts(phrases), len(phrases), self.embedder.identity.spec)
         units = iter([
             self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(phrases)
         ])  # fmt: skip

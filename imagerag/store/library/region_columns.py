@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.regions import are_separate
 from imagerag.agent.types import Region
-from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR, array_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,19 +81,21 @@ class RegionPart:
 
 
 def records_of(table: Any) -> list[dict[str, Any]]:
-    """The rows of an Arrow table as records; vectors of regions stay arrays, as lists of numbers they take 20 times as
-    long."""
+    """The rows of an Arrow table as records, in which vectors stay float32 arrays: as lists of numbers they take 20
+    times as long."""
     import numpy as np
 
-    if REGIONS not in table.column_names:
-        records: list[dict[str, Any]] = table.to_pylist()
-        return records
-    column = table[REGIONS].combine_chunks()
-    part = RegionPart.of(column)
-    ends = np.searchsorted(part.rows, np.arange(table.num_rows), side="right")
-    records = table.drop_columns([REGIONS]).to_pylist()
-    for record, own in zip(records, np.split(part.vectors, ends)[:-1], strict=True):
-        record[REGIONS] = own
+    arrays: dict[str, Any] = {}
+    if VECTOR in table.column_names:
+        arrays[VECTOR] = array_of(table[VECTOR])
+    if REGIONS in table.column_names:
+        part = RegionPart.of(table[REGIONS].combine_chunks())
+        ends = np.searchsorted(part.rows, np.arange(table.num_rows), side="right")
+        arrays[REGIONS] = np.split(part.vectors, ends)[:-1]
+    records: list[dict[str, Any]] = table.drop_columns([*arrays]).to_pylist()
+    for name, values in arrays.items():
+        for record, value in zip(records, values, strict=True):
+            record[name] = value
     return records
 
 

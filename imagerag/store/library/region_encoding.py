@@ -11,7 +11,7 @@ from imagerag.agent.images.regions import DECODED, crops_at, regions_of
 from imagerag.agent.ports import Embedder, PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Region
-from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.encoding import one_row_each, vectors_or_reasons
 from imagerag.store.library.library import Library
 from imagerag.store.library.region_columns import EncodedRegions
 from imagerag.store.library.schema import present
@@ -102,7 +102,8 @@ async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vector
     results: list[Any] = []
     for start in range(0, len(crops), ENCODED):
         encode = embedder.embed_prepared if isinstance(embedder, PreparingEmbedder) else embedder.embed_images
-        results += await vectors_or_reasons(encode, crops[start : start + ENCODED])
+        part = crops[start : start + ENCODED]
+        results += await vectors_or_reasons(one_row_each(encode, embedder.identity.spec), part)
     return [_usable(one) for one in results]
 
 

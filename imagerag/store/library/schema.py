@@ -242,6 +242,14 @@ def metadata_of_each(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Sca
     return [metadata_of(record) for record in records]
 
 
+def array_of(column: Any) -> "NDArray[np.float32]":
+    """An Arrow column of vectors as one array: float32 [rows, dimension]."""
+    import numpy as np
+
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(values.reshape(-1, column.type.list_size), dtype=np.float32)
+
+
 def as_text(value: Scalar) -> str:
     """The text of a metadata value for filters: text unchanged, else its JSON form (`true`, `19.99`, `null`)."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -195,7 +195,7 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .limit(k)
-        .refine_factor(ceil(candidate_count(table.count_rows(), k, filtered=where is not None) / k))
+        .refine_factor(ceil(candidate_count(table.count_rows(), k) / k))
         .nprobes(PROBES)
     )
     if is_coarse(table, vector):
@@ -227,9 +227,6 @@ def rows_with_ids(
 
 def hits_with(records: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
     """The hits of some records, in their order, with the similarity of each image and a query."""
-    import numpy as np
-
-    records = [{**record, "vector": np.asarray(record["vector"], dtype=np.float32)} for record in records]
     hits = []
     for record, match, metadata in zip(records, query.matches(records), metadata_of_each(records), strict=True):
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}

@@ -67,7 +67,7 @@ class LibraryTable(TableImages):
     def _is_deleted(self) -> bool:
         """Whether the library is gone, and not what it is in: whoever deletes it may leave an empty folder."""
         parts = (self.folder / "_versions", self.folder / "data")
-        return self.folder.parent.exists() and not any(part.exists() for part in parts)
+        return self.home.libraries.exists() and not any(part.exists() for part in parts)
 
     async def read(self, work: Callable[[], T]) -> T:
         """Run a read that may conflict with commits of other processes.

@@ -14,6 +14,7 @@ from imagerag.agent.ports import Filter
 from imagerag.store.library.accents import spellings
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.region_columns import records_of
 from imagerag.store.library.schema import present
 
 WORD_COLUMNS = ("caption", "title", "tags", "ocr", WORDS)
@@ -91,8 +92,7 @@ def best_matches(table: Any, text: str, k: int, filter: Filter, columns: Sequenc
     searched = [name for name in WORD_COLUMNS if name in indexed]
     texts = " ".join([_in_both_forms(text), *spellings(table, searched, text)])
     query = table.search(MultiMatchQuery(texts, searched), query_type="fts").select([*columns, "_score"]).limit(k)
-    records: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
-    return records
+    return records_of((query if where is None else query.where(where)).to_arrow())
 
 
 def _in_both_forms(text: str) -> str:

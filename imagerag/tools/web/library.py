@@ -18,6 +18,8 @@ from imagerag.agent.ports import (
     PriceEstimator,
     WebImage,
     WebImages,
+    embed_images,
+    embed_texts,
 )
 from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.agent.threads import in_thread
@@ -165,11 +167,10 @@ class WebSearchLibrary:
         """The fetched images by their similarity to a text, best first: see `WebLibrary.hits_of`."""
         if not web_images.images:
             return []
-        import numpy as np
 
         data = [await self._blobs.get(one.image.sha256) for one in web_images.images]
-        query = np.asarray(await self.embedder.embed_texts([text]), dtype=np.float32)[0]
-        vectors = np.asarray(await self.embedder.embed_images(data), dtype=np.float32)
+        query = (await embed_texts(self.embedder, [text]))[0]
+        vectors = await embed_images(self.embedder, data)
         limit = None if self._threshold is None else self._threshold()
         hits = [
             self._hit(one, vector, float(vector @ query), limit)

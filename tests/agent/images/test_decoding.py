@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -319,14 +320,19 @@ CALLS: dict[str, Callable[[ast.Call], bool]] = {
 }
 
 
+NAMED = re.compile(r"\bImages?\b(?s:.*)\bopen\b|\bload_image\b|exif_transpose\b|\bconvert\b")
+"""A file without these words makes none of the calls: it need not be parsed, which takes most of the time."""
+
+
 @cache
 def calls_elsewhere() -> list[tuple[str, ast.Call]]:
-    """All calls in the package but those of the decoders, each with its place."""
+    """All calls in the package that may be of those, but the ones of the decoders, each with its place."""
+    files = [path for path in (ROOT / "imagerag").rglob("*.py") if path.relative_to(ROOT).as_posix() not in DECODERS]
     return [
         (f"{path.relative_to(ROOT)}:{node.lineno}", node)
-        for path in sorted((ROOT / "imagerag").rglob("*.py"))
-        if path.relative_to(ROOT).as_posix() not in DECODERS
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path in sorted(files)
+        if NAMED.search(text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
     ]
 
@@ -339,3 +345,36 @@ def test_nothing_else_decodes(what: str) -> None:
 def test_image_open_is_not_brought_in_by_another_name() -> None:
     for path in (ROOT / "imagerag").rglob("*.py"):
         assert "from PIL.Image import open" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(64, 48), (65, 33)])
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_read_and_one_that_lacks_more_is_not(
+    progressive: bool, size: tuple[int, int]
+) -> None:
+    chance = np.random.default_rng(3).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    image = Image.fromarray(chance).resize(size, Image.Resampling.BICUBIC)
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    data = encoded(image, "JPEG", quality=90, progressive=progressive, exif=tags)
+    whole = decode(data)
+    for lost in (1, 2):
+        cut = decode(data[:-lost])
+        assert np.array_equal(np.asarray(cut.image), np.asarray(whole.image))
+        assert (cut.width, cut.height) == (whole.width, whole.height) == size[::-1]
+        assert not cut.plain, "a model gets it written anew"
+        assert np.array_equal(np.asarray(open_rgb(encode_for_model(data[:-lost])[0])), np.asarray(whole.image))
+    for lost in (3, 4, 5, 10, 50, len(data) // 3, len(data) // 2):
+        with pytest.raises(UsageError, match="cut short"):
+            decode(data[:-lost])
+
+
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_refused() -> None:
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 255, (32, 48, 3), dtype=np.uint8))
+    data = encoded(image.resize((96, 64)), "JPEG", quality=80, progressive=True)
+    scans = [at for at in range(len(data) - 1) if data[at : at + 2] == b"\xff\xda"]
+    tables = [at for at in range(scans[0], len(data) - 1) if data[at : at + 2] == b"\xff\xc4"]
+    assert len(scans) > 5
+    for end in (*scans[1:], *tables):
+        with pytest.raises(UsageError):
+            decode(data[:end])

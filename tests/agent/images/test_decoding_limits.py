@@ -17,6 +17,7 @@ from imagerag.agent.images.decoding import decode
 from imagerag.agent.images.formats import readable_format
 from imagerag.agent.threads import CallCancelledError, cancellation, in_thread
 from tests import bombs
+from tests.processes import python
 
 
 def encoded(form: str, side: int = 16, **options: Any) -> bytes:
@@ -57,9 +58,18 @@ def test_what_takes_longer_than_a_picture_of_its_size_is_ended(
 
 
 def test_the_limit_is_some_seconds_and_grows_with_the_pixels() -> None:
-    assert [decoding_pool.processor_seconds(pixels) for pixels in (0, 25_000_000, 200_000_000)] == [4, 9, 44]
-    with pytest.raises(UsageError, match="far more work than an image of its size"):
-        decode(bombs.png_of_profiles(50_000))
+    """What the process that decodes sets for itself; what happens when that is used up is tried with less, above."""
+    pixels, seconds = (0, 25_000_000, 200_000_000), (4, 9, 44)
+    assert tuple(map(decoding_pool.processor_seconds, pixels)) == seconds
+    code = f"""if True:
+        import resource
+        from imagerag.agent.images.decoding_worker import limit
+        for pixels in {pixels}:
+            limit(pixels, 9, 2.7)
+            print(resource.getrlimit(resource.RLIMIT_CPU)[0])
+    """
+    done = python("-c", code)
+    assert [int(line) - 3 for line in done.stdout.splitlines()] == [*seconds], done.stderr
 
 
 def test_exif_that_claims_more_than_there_is_costs_no_more_than_the_picture() -> None:

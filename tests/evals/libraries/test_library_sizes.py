@@ -1,7 +1,7 @@
 """Nested parts of one's own library, and ways of searching it side by side."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from imagerag.agent.ports import Filter
 from imagerag.evals.dependencies import dependencies_for
 from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.plan_pins import pinned
 from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of
 from imagerag.evals.libraries.search_comparison import compare_searches, joined
 from imagerag.evals.reports.tables import by_size, shown_tables
@@ -21,7 +22,9 @@ from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.snapshots import create_snapshot, remove_snapshot
 from imagerag.store.library.maintenance.subsets import in_random_order
+from imagerag.store.library.names import valid_name
 from imagerag.tools.registry import make_embedder, make_judge, make_reranker
 from imagerag.tools.sketch.world import all_things, random_scene
 
@@ -129,6 +132,34 @@ async def test_the_curve_is_a_table_and_a_figure(tmp_path: Path) -> None:
     assert [row[0] for row in rows[1:]] == ["4", "24"]
     assert any("by size of the library" in line for line, _ in shown_tables(summary))
     assert "by size of the library" in (tmp_path / "out" / "report.md").read_text()
+
+
+async def test_parts_of_a_snapshot_are_pinned_to_it(tmp_path: Path) -> None:
+    whole = await own_library(tmp_path / "users")
+    create_snapshot(whole.table, "v1")
+    recipes = recipes_of("mine@v1", [4, 24], seed=0)
+    await whole.delete([row.id for row in (await whole.rows())[:12]])
+    made = dependencies_for(DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), recipes)
+    assert [await cast(Any, await made.library(name)).count() for name in recipes] == [24, 4]
+    suite = Suite(name="own", libraries=recipes, cases=(Case(id="c", prompt="a red solid circle"),))
+    setup = {"generator": "sketch", "judge": "sketch", "library": next(iter(recipes))}
+    plan = Plan(suite=suite, arms=arms_of("base", "full", list(recipes)), setup=setup, metrics=("work",))
+    pinned_plan = await pinned(plan, made)
+    assert pinned_plan.setup.snapshots.keys() == {"mine@v1"}
+    pinned_plan.keep(tmp_path)
+    pinned_plan.keep(tmp_path)
+    remove_snapshot(whole.table, "v1")
+    create_snapshot(whole.table, "v1")
+    retaken = await pinned(plan, dependencies_for(DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), recipes))
+    with pytest.raises(UsageError, match="its libraries differ .*'mine@v1' was removed"):
+        retaken.keep(tmp_path)
+
+
+def test_the_names_of_parts_are_names_of_libraries() -> None:
+    for library in ("mine", "mine@2026-11", "x" * 100, "x" * 100 + "@" + "y" * 100):
+        names = recipes_of(library, [5, 1_000_000], seed=12)
+        assert [valid_name(name) for name in names] == list(dict.fromkeys(names))
+        assert len(names) == 2
 
 
 def test_a_curve_needs_a_score() -> None:

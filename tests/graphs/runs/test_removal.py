@@ -113,6 +113,32 @@ async def test_a_replay_of_a_removed_run_still_costs_nothing(stage):
     assert blobs_of(stage) == set()
 
 
+async def test_the_images_of_a_run_go_with_it_after_its_replay_was_removed(stage):
+    stage.library.plant(CAPTION)
+    await ran(stage, "first", ["a heart"], [])
+    for name in ("again", "third"):  # each marks the images of `first` as used, after that one ended
+        await last_record(stage.runner.replay("first", ForkOptions(step=1), new_id=name))
+    removals = stage.runner.dependencies.runs.removals
+    await remove(stage, "third")
+    await remove(stage, "again")
+    there = blobs_of(stage)
+    assert await removals.last_uses()
+    assert (await removals.last_uses()).keys() <= there
+    planned = await preview(stage.runner.dependencies, [await stage.runner.dependencies.runs.get("first")])
+    assert (await remove(stage, "first")).freed_bytes == planned.freed_bytes
+    assert blobs_of(stage) == set()
+    assert await removals.last_uses() == {}
+
+
+async def test_an_image_that_somebody_used_after_the_last_removed_run_stays(stage):
+    record = await ran(stage, "first", [])
+    await last_record(stage.runner.replay("first", ForkOptions(step=1), new_id="again"))
+    await remove(stage, "again")
+    stage.runner.dependencies.blobs.touch(images(record))  # a request that is about to be made
+    await remove(stage, "first")
+    assert blobs_of(stage) == images(record)
+
+
 async def test_what_a_run_goes_on_from_stays_when_that_is_removed(stage):
     stage.library.plant(CAPTION)
     await ran(stage, "first", ["a heart"], ["a heart"], max_rounds=1)

@@ -1,5 +1,7 @@
 """The library: searching, filters that are only values, library_metadata, several writers, damage."""
 
+import asyncio
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +21,7 @@ from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import schema, search, table
-from imagerag.store.library.database import list_libraries, remove
+from imagerag.store.library.database import list_libraries, open_current, remove
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.indexing.uploads import UploadedImage, add_uploads
@@ -28,6 +30,7 @@ from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.store.library.maintenance.changes import ImageChanges
 from imagerag.store.library.maintenance.removal import remove_images
 from imagerag.store.library.schema import ImageRecord, NewImage
+from imagerag.store.unfinished_files import remove_unfinished
 
 NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
 
@@ -224,6 +227,43 @@ async def test_a_library_that_is_deleted_while_it_is_written_is_said_to_be_and_s
         with pytest.raises(UnknownLibraryError, match="was deleted meanwhile"):
             await writing
         assert library.name not in list_libraries(home), "a folder that is left would be a damaged library"
+
+
+async def test_a_library_is_gone_at_once_though_a_write_is_under_way(home, library, put):
+    await put("red")
+    with library.table.writing():
+        removing = asyncio.create_task(asyncio.to_thread(remove, home, library.name))
+        while library.folder.exists():
+            await asyncio.sleep(0.01)
+        (library.folder / "images").mkdir(parents=True)  # what that write may make again
+        assert not removing.done()
+    await removing
+    assert [*home.libraries.iterdir()] == []
+
+
+async def test_a_library_whose_deletion_was_stopped_is_gone_and_its_files_go_later(
+    home, library, embedder, put, monkeypatch
+):
+    await put("red")
+
+    def stopped(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            remove(home, library.name)
+    assert list_libraries(home) == []
+    assert await (await Library.create_or_open(home, library.name, embedder)).count() == 0
+    assert remove_unfinished(home) == 0, "its process may still run"
+    assert remove_unfinished(home, age_s=-1) > 0
+    assert [path.name for path in home.libraries.iterdir()] == [f"{library.name}.lance"]
+
+
+async def test_a_library_that_is_deleted_while_it_is_opened_is_unknown(home, library):
+    remove(home, library.name)
+    with pytest.raises(UnknownLibraryError, match="no library 'shop'"):
+        open_current(home, library.name)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

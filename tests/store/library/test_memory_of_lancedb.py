@@ -39,9 +39,9 @@ def test_old_indexes_do_not_stay_in_memory(home: DataDir, monkeypatch: pytest.Mo
     assert CACHE / 2 < sessions[-1].size_bytes < 2 * CACHE
 
 
-@pytest.mark.parametrize(("own", "used"), [(None, str(lancedb_import.READ_AHEAD)), ("1000", "1000")])
-def test_lance_reads_less_ahead_unless_told(monkeypatch: pytest.MonkeyPatch, own: str | None, used: str) -> None:
-    name = "LANCE_DEFAULT_IO_BUFFER_SIZE"
+@pytest.mark.parametrize("name", lancedb_import.SETTINGS)
+@pytest.mark.parametrize("own", [None, "1000"])
+def test_settings_of_lance_unless_told(monkeypatch: pytest.MonkeyPatch, name: str, own: str | None) -> None:
     monkeypatch.setenv(name, own) if own else monkeypatch.delenv(name, raising=False)
     import_lancedb.__wrapped__()
-    assert os.environ[name] == used
+    assert os.environ[name] == (own or lancedb_import.SETTINGS[name])

@@ -14,6 +14,7 @@ from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import fusion, search
+from imagerag.store.library.index_candidates import BITS
 from imagerag.store.library.indexing.caption_encoding import encode_captions, use_caption_embedder
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.lancedb_import import import_lancedb
@@ -85,9 +86,9 @@ async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
             assert all(sum(by.share for by in hit.found_by) == pytest.approx(1) for hit in found)
 
 
-@pytest.fixture(scope="module", params=[1, 4])
+@pytest.fixture(scope="module", params=[1, BITS])
 def indexed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """With an index of one bit, as earlier versions made it, or of four."""
+    """With an index of one bit, as earlier versions made it, or of today's."""
     import_lancedb()
     from lancedb.index import IvfRq
 

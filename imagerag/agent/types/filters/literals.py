@@ -75,6 +75,15 @@ def spellings(text: str) -> list[str]:
     return list(dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text))))
 
 
+def case_folded(text: str) -> str:
+    """A text in the form that `~` compares: ß as SS, both small sigmas as Σ. Accents stay, because a filter can tell
+    by them what to let through.
+
+    The upper case of the lower case, which LanceDB has too; it has no function for `str.casefold`.
+    """
+    return text.lower().upper()
+
+
 def pattern_of(value: str) -> tuple[bool, str, bool]:
     """The value of `~`: whether it must be where the text begins, what must be there, whether the text ends with it.
 

@@ -13,6 +13,7 @@ from imagerag.agent.types.filters.conditions import AllOf, AnyOf, Comparison, Co
 from imagerag.agent.types.filters.keys import BUILT_IN, OPTIONAL, column_of, metadata_key
 from imagerag.agent.types.filters.literals import (
     Kind,
+    case_folded,
     flag_of,
     kinds_of,
     number_of,
@@ -118,8 +119,8 @@ def _text(op: str, value: str, text: str, *, strict: bool) -> bool:
 def _part(value: str, pattern: str) -> bool:
     begins, text, ends = pattern_of(pattern)
     for spelling in spellings(text):
-        low, part = value.lower(), spelling.lower()
-        if low.startswith(part) if begins else low.endswith(part) if ends else part in low:
+        whole, part = case_folded(value), case_folded(spelling)
+        if whole.startswith(part) if begins else whole.endswith(part) if ends else part in whole:
             return True
     return False
 

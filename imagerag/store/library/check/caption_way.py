@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from imagerag.agent.ports import Filter
+from imagerag.agent.ports import Filter, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
@@ -73,7 +73,7 @@ class TextToCaption:
             same=queries.same[: size.captions],
             near=queries.near[: size.near],
         )
-        vectors = await encoder.embed_texts(queries.texts)
+        vectors = await embed_texts(encoder, queries.texts)
         best = await encoded.scan(lambda: CaptionScan(vectors, queries, len(encoded)))
         evidence = CaptionEvidence(
             CaptionCosines.of(best, len(queries.near)), measured.method if measured else "captions"

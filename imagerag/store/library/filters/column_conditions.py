@@ -10,7 +10,15 @@ from functools import reduce
 from string import digits
 from typing import Any, Final
 
-from imagerag.agent.types.filters.literals import LATEST, Kind, flag_of, number_of, pattern_of, period_of, spellings
+from imagerag.agent.types.filters.literals import (
+    LATEST,
+    Kind,
+    flag_of,
+    number_of,
+    pattern_of,
+    period_of,
+    spellings,
+)
 from imagerag.store.library.schema import id_filter, label
 
 LABELS: Final = "labels"
@@ -136,16 +144,23 @@ def _text(column: str, op: str, value: str, *, strict: bool) -> Any | None:
 
 
 def _parts(text: Any, value: str) -> Any:
-    """Rows whose text contains a part, ignoring case."""
+    """Rows whose text contains a part, both as `case_folded` has them.
+
+    LanceDB folds the part, too: it may know letters that Python does not know yet.
+    """
     from lancedb.expr import func, lit
 
     begins, part, ends = pattern_of(value)
-    whole = text.lower()
+    whole = _case_folded(text)
     if begins or ends:
         whole = func("concat", lit(_EDGE), whole, lit(_EDGE))
     before, behind = _EDGE if begins else "", _EDGE if ends else ""
-    terms = [whole.contains(lit(before + form.lower() + behind)) for form in spellings(part)]
+    terms = [whole.contains(_case_folded(lit(before + form + behind))) for form in spellings(part)]
     return joined(terms, any_one=True)
+
+
+def _case_folded(text: Any) -> Any:
+    return text.lower().upper()
 
 
 def there(column: str, kind: Kind) -> Any:

@@ -191,6 +191,9 @@ def scan(
     named_paths = expand(paths, may_be_gone=prune)
     manifests += [path for path in named_paths.paths if path not in manifests and holds_images(path)]
     there = [path for path in (*named_paths.paths, *tables) if _exists(path, prune, known_paths)]
+    for path in there:
+        if path in paths and path.exists() and not path.is_dir() and not path.is_file():
+            raise UsageError(f"{path} is a device, a pipe or a socket: name image files, folders, archives or tables")
     roots = [path for path in there if path.is_dir()]
     listed = read_manifests(manifests, roots, named_paths=there, allow_outside=allow_outside)
     files: dict[Path, None] = {}
@@ -222,7 +225,7 @@ def scan(
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=walk.unread,
-        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside],
+        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside, *excluded.problems],
     )
 
 

@@ -16,7 +16,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.caption_vectors import use_caption_encoder
-from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.encoding import one_row_each, vectors_or_reasons
 from imagerag.store.library.fusion_calibration import measure_fusion
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import (
@@ -253,7 +253,8 @@ class _Migrating:
         data = {one: records[one]["thumbnail"] if image is None else image for one, image in images.items()}
         self.from_thumbnails += sum(image is None for image in images.values())
         regions = await self._encoded_regions(data)
-        results = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
+        encode = one_row_each(self.embedder.embed_images, self.embedder.identity.spec)
+        results = await vectors_or_reasons(encode, list(data.values()))
         vectors = dict[str, "ImageVectors"]()
         for one, vector in zip(data, results, strict=True):
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):

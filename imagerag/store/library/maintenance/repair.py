@@ -1,4 +1,5 @@
-"""Repair of a library: drop dead paths, encode changed files and bad vectors again, make thumbnails and copies again.
+"""Repair of a library: drop dead paths and repeated rows, encode changed files and bad vectors again, make thumbnails
+and copies again.
 
 Bad vectors of captions and of regions are deleted: what has none is encoded by the next `index`.
 
@@ -19,6 +20,7 @@ from typing import Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
+from imagerag.agent.ports import embed_images
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.formatting.interface_terms import PATH, python_call
@@ -28,6 +30,7 @@ from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, GONE, linked_bytes
 from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.maintenance.duplicate_rows import remove_duplicate_rows
 from imagerag.store.library.maintenance.index_verification import rebuild_indexes
 from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.row_verification import is_hash, readable_rows
@@ -56,9 +59,11 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     if unindexed := [one for one in problems if one.kind == "index"]:
         await library.table.write(lambda: rebuild_indexes(library.table.lance))
         repairs += [_repaired(one, "all indexes were built anew") for one in unindexed]
-    nameless = [one for one in problems if one.id and not is_hash(one.id)]
+    repairs += await remove_duplicate_rows(library, [one for one in problems if one.kind == "duplicate-row"])
+    nameless = [one for one in problems if one.id and not is_hash(one.id) and one.kind != "duplicate-row"]
     repairs += [replace(one, advice=_delete_advice(one.id)) for one in nameless]
-    images = groupby((one for one in problems if is_hash(one.id)), lambda one: one.id)
+    rest = (one for one in problems if is_hash(one.id) and one.kind != "duplicate-row")
+    images = groupby(rest, lambda one: one.id)
     while part := {digest: list(group) for digest, group in islice(images, AT_ONCE)}:
         repairs += await _cleared(library, [one for group in part.values() for one in group if one.kind in CLEARED])
         repairs += await _mended(home, library, part)
@@ -186,7 +191,7 @@ class _Mending:
         return set_aside(self.home, path) if path.exists() and self._copy() is None else None
 
     async def _encode(self, data: bytes) -> None:
-        (vector,) = await self.library.embedder.embed_images([data])
+        (vector,) = await embed_images(self.library.embedder, [data])
         info = await in_thread(image_info, data)
         self.row = replace(self.row, image=info.image)
         await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
@@ -219,7 +224,7 @@ class _Mending:
         data, now = reading
         with suppress(UsageError):
             info = await in_thread(image_info, data)
-            (vector,) = await self.library.embedder.embed_images([data])
+            (vector,) = await embed_images(self.library.embedder, [data])
             async with self.library.files_lock():
                 there = await self.library.get(info.image.sha256)
                 if there is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from imagerag.agent.ports import embed_texts
 from imagerag.agent.types import FrozenModel, Similarity, is_low
 from imagerag.store.library.caption_metadata import caption_metadata_of
 from imagerag.store.library.caption_vectors import count_caption_vectors
@@ -224,7 +225,7 @@ async def _caption_similarity(library: Library, worst: int) -> CaptionStatistics
     cosines = []
     for at in range(0, len(sample), BLOCK):
         part = sample[at : at + BLOCK]
-        texts = await library.embedder.embed_texts([one["caption"] for one in part])
+        texts = await embed_texts(library.embedder, [one["caption"] for one in part])
         cosines += [max(-1.0, min(1.0, float(text @ one["vector"]))) for text, one in zip(texts, part, strict=True)]
     ranked = sorted(zip(cosines, sample, strict=True), key=lambda one: (one[0], one[1]["id"]))
     return CaptionStatistics(

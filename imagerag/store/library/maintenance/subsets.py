@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, embed_images
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.library import Library
@@ -36,7 +36,7 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
     for at in range(0, len(ids), BATCH):
         rows = await source.rows(ids[at : at + BATCH])
         data = [await source.image_bytes(row.id) for row in rows]
-        vectors = await target.embedder.embed_images(data)
+        vectors = await embed_images(target.embedder, data)
         copies = [one if not row.files else None for row, one in zip(rows, data, strict=True)]
         await target.upsert(
             [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, copies, vectors, strict=True)]

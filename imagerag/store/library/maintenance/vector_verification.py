@@ -6,10 +6,10 @@ The length of vectors is part of the type of their column, so it is not compared
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from imagerag.agent.ports.embedder import UNIT
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.region_columns import BOXES, OTHER_REGIONS, REGIONS
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
-from imagerag.store.library.thresholds.content import UNIT
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ from imagerag.store.storage_errors import storage_errors
 if TYPE_CHECKING:
     from imagerag.store.library.table import LibraryTable
 
-Kind = Literal["row", "file", "copy", "image", VectorKind, "thumbnail", "stray", "index"]
+Kind = Literal["row", "duplicate-row", "file", "copy", "image", VectorKind, "thumbnail", "stray", "index"]
 
 ROWS: Final = 64
 """Rows that are read at once."""
@@ -37,10 +37,10 @@ class LibraryProblem:  # no model, which takes five times the memory: there may 
 
     Attributes:
         kind: "row" is a row of which something cannot be read, or for which filters are answered with what it does not
-            say, "file" is a path of an image that no longer leads to it, "copy" a damaged copy inside the library,
-            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image, "index" are the
-            indexes; "regions" are boxes and vectors of an image's regions, "other-vector" is of the encoder that
-            searches do not use, from a migration.
+            say, "duplicate-row" an image with several rows, "file" is a path of an image that no longer leads to it,
+            "copy" a damaged copy inside the library, "image" an image whose bytes are nowhere any more, "stray" a copy
+            that belongs to no image, "index" are the indexes; "regions" are boxes and vectors of an image's regions,
+            "other-vector" is of the encoder that searches do not use, from a migration.
         id: the SHA-256 of the image; empty where it is about none.
         path: the file that it is about.
         problem: what is wrong.
@@ -101,6 +101,7 @@ def problems_of(
 ) -> Iterator[LibraryProblem]:
     """Iterate over the problems of a library's rows and copies."""
     counts = Counter() if counts is None else counts
+    yield from _duplicate_rows(table.lance)
     columns = columns_of(table.lance.schema)
     is_current = library_metadata_of(table.lance, table.name).version >= WITHOUT_OPTIONAL_COLUMNS
     for batch in table.lance.search().to_batches(ROWS):  # all columns, to find unreadable ones too
@@ -116,6 +117,15 @@ def problems_of(
                     yield LibraryProblem(kind=kind, id=record["id"], problem=problem)
     for path in stray_files(table):
         yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
+
+
+def _duplicate_rows(lance: Any) -> Iterator[LibraryProblem]:
+    import pyarrow.compute as pc
+
+    counted = pc.value_counts(lance.search().select(["id"]).to_arrow()["id"])
+    for one in counted.filter(pc.greater(counted.field("counts"), 1)).to_pylist():
+        problem = intern(f"the library has {one['counts']} rows of it")
+        yield LibraryProblem(kind="duplicate-row", id=one["values"], problem=problem)
 
 
 def _of_indexes(table: "LibraryTable") -> Iterator[LibraryProblem]:

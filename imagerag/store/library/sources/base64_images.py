@@ -74,7 +74,9 @@ def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
     names = [name for name, field in written_fields(fields).items() if field == PATH]
     candidates = [*(fields.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
     name = next((one for one in candidates if isinstance(one, str) and not is_blank(one)), None)
-    return {"title": PurePosixPath(name.strip().replace("\\", "/")).stem, **fields} if name else fields
+    if name and fields.get("title") in (None, ""):
+        fields["title"] = PurePosixPath(name.strip().replace("\\", "/")).stem
+    return fields
 
 
 def _holds(record: Mapping[str, Any], name: str) -> bool:

@@ -1,15 +1,17 @@
 """Exclusion of files: thumbnails of file servers, trash folders, and user patterns."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagerag.store.text_files import listed, read_text
+from imagerag.store.library.sources.members import Problem
+from imagerag.store.text_files import clean, listed, read_text
 
 if TYPE_CHECKING:
-    from pathspec.pattern import Pattern
+    from pathspec.pattern import RegexPattern
 
 LEFT_OUT: Final = frozenset(
     ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "__macosx", "__pycache__",
@@ -21,6 +23,17 @@ LEFT_OUT: Final = frozenset(
 IGNORE_FILE: Final = ".imagerag-ignore"
 """Its lines are patterns as in `.gitignore`, of what is left out of its folder and of those below."""
 
+_CLASSES: Final = {
+    "[:alnum:]": "a-zA-Z0-9",
+    "[:alpha:]": "a-zA-Z",
+    "[:digit:]": "0-9",
+    "[:lower:]": "a-z",
+    "[:space:]": "\\s",
+    "[:upper:]": "A-Z",
+    "[:xdigit:]": "0-9a-fA-F",
+}
+"""Character classes of git's patterns, which `pathspec` does not know."""
+
 
 class ExcludedFiles:
     """Files and folders to exclude.
@@ -28,15 +41,19 @@ class ExcludedFiles:
     Args:
         patterns: shell patterns. One without `/` is compared with every name on the way to a file (`drafts`, `*.gif`),
             one with `/` with the path below the folder that is indexed (`2019/raw/*`).
+
+    Attributes:
+        problems: ignore files and lines of them that cannot be read, so that they leave out nothing.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
+        self.problems: dict[Problem, None] = {}
         stripped = [pattern.strip().removeprefix("./").rstrip("/") for pattern in listed(patterns)]
         self._patterns = [pattern for pattern in stripped if pattern]
 
     def below(self, root: Path) -> Callable[[Path], bool]:
         """Whether a file or folder found below `root` is excluded."""
-        ignored = IgnoreFiles(root)
+        ignored = IgnoreFiles(root, self.problems)
 
         def excluded(path: Path) -> bool:
             return _is_rubbish(path.name) or self._is_left_out(path, root) or ignored.match(path)
@@ -64,8 +81,9 @@ class IgnoreFiles:
     """The ignore files of a folder and of those below it, each read once, as git reads its own: in each file the last
     pattern that matches decides, and a file further down decides over those above."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, problems: dict[Problem, None]) -> None:
         self._root = root
+        self._problems = problems
         self._read: dict[Path, Sequence[tuple[Path, Sequence[IgnorePattern]]]] = {}
 
     def match(self, path: Path) -> bool:
@@ -81,7 +99,7 @@ class IgnoreFiles:
         """The folder and those above it that have patterns, with these."""
         if folder not in self._read:
             at_end = folder in (self._root, folder.parent)
-            patterns = _ignore_file(folder / IGNORE_FILE)
+            patterns = _ignore_file(folder / IGNORE_FILE, self._problems)
             above = () if at_end else self._above(folder.parent)
             self._read[folder] = (*([(folder, patterns)] if patterns else []), *above)
         return self._read[folder]
@@ -92,24 +110,47 @@ class IgnorePattern:
     """A line of an ignore file."""
 
     line: str
-    compiled: "Pattern"
+    compiled: "RegexPattern"
 
     def matches(self, name: str, *, is_folder: bool) -> bool:
-        """Whether the pattern matches a file or folder."""
+        """Whether the pattern matches a file or folder itself."""
+        regex = self.compiled.regex
+        if self.compiled.include is None or regex is None:
+            return False
         # To `pathspec`, `a/**` matches `a/`: for git it is what lies in the folder, and not the folder itself.
         plain = not is_folder or self.line.rstrip().endswith("/**")
-        return self.compiled.include is not None and bool(self.compiled.match_file(name if plain else f"{name}/"))
+        path = name if plain else f"{name}/"
+        # To `pathspec`, a pattern also matches what lies below a folder of that name, which its only group stands for:
+        # for git `!*/` takes back folders, and no file in them.
+        return any(match.lastindex is None or match.end() == len(path) for match in regex.finditer(path))
 
 
-def _ignore_file(file: Path) -> "list[IgnorePattern]":
+def _ignore_file(file: Path, problems: dict[Problem, None]) -> "list[IgnorePattern]":
     try:
-        lines = [line for line in read_text(file).splitlines() if line.strip()]
-    except (OSError, ValueError):  # missing, or not readable as patterns
+        text = read_text(file)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        problems[clean(str(file)), f"it leaves out nothing, as it cannot be read: {why}"] = None
         return []
     from pathspec import GitIgnoreSpec
 
-    compiled = (GitIgnoreSpec.from_lines([line]).patterns for line in lines)
-    return [IgnorePattern(line, one) for line, patterns in zip(lines, compiled, strict=True) for one in patterns]
+    compiled = []
+    for number, line in enumerate(re.split(r"\r?\n", text), 1):
+        try:
+            found = GitIgnoreSpec.from_lines([_with_ranges(line)]).patterns
+        except (ValueError, re.error):
+            problems[f"{clean(str(file))}, line {number}", "it leaves out nothing, as it is no pattern"] = None
+            continue
+        compiled += [IgnorePattern(line, one) for one in found]
+    return compiled
+
+
+def _with_ranges(line: str) -> str:
+    for name, characters in _CLASSES.items():
+        line = line.replace(name, characters)
+    return line
 
 
 def _is_rubbish(name: str) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from math import isnan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -19,6 +20,7 @@ from imagerag.agent.images.formats import format_of
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
+from imagerag.store.library.sources.base64_images import beside_image
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member, Problem
 from imagerag.store.library.sources.source_suffixes import PARQUET
@@ -155,7 +157,7 @@ class ImageTable:
         """The use of each column, judged by the first rows."""
         columns: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
-            metadata = self._row_metadata(record)
+            metadata = self._others(record)
             fields = written_fields(metadata) | guessed_caption(metadata)
             for name in metadata:
                 if metadata[name] not in (None, "", []) and columns.get(name, "metadata") == "metadata":
@@ -173,22 +175,19 @@ class ImageTable:
 
     def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
-        metadata = self._row_metadata(self._reader.get(member.position))
-        return SidecarMetadata.of_row(
-            read_metadata({name: one for name, one in with_caption(metadata).items() if name != PATH})
-        )
+        record = self._reader.get(member.position)
+        value = record.get(self._column.name)
+        name = (value or {}).get("path") if self._column.nested else None
+        beside = beside_image({**self._others(record), self._column.name: {PATH: name}}, self._column.name)
+        return SidecarMetadata.of_row(read_metadata(with_caption(beside)))
 
     def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for number, record in self._file.records(start):
             yield number, len(_bytes_of(record, self._column) or b"") + 1024, record
 
-    def _row_metadata(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        others = {name: one for name, one in record.items() if name != self._column.name}
-        metadata = plain_record(others, self._names)
-        value = record.get(self._column.name)
-        if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in metadata:
-            metadata["title"] = PurePosixPath(name).stem
-        return metadata
+    def _others(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a row besides the image."""
+        return plain_record({name: one for name, one in record.items() if name != self._column.name}, self._names)
 
 
 def open_table(path: Path) -> ImageTable | None:
@@ -209,7 +208,7 @@ def why_no_images(path: Path) -> str:
     names = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
     if not names:
         return "it has no column of images; where it names files, give it as `manifest`"
-    return f"it has images in several columns ({', '.join(names)[:300]}): call the one to index image"
+    return f"it has images in several columns ({', '.join(names)[:300]}): rename the one to index to 'image'"
 
 
 def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
@@ -267,17 +266,26 @@ def plain_record(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
     return {name: value(name, one) for name, one in record.items() if not isinstance(one, bytes)}
 
 
+def path_in(value: Any) -> str | None:
+    """The path of an image that a Hugging Face dataset names and does not hold, `{"bytes": null, "path": …}`, perhaps
+    ""; None of other values."""
+    is_image = isinstance(value, dict) and value.keys() == {"bytes", "path"} and value["bytes"] is None
+    return value["path"] or "" if is_image and isinstance(value["path"], str | None) else None
+
+
 def _plain_value(value: Any) -> Any:
-    """A value of Arrow's as JSON has it; times as text, and no bytes within: another image is no metadata. An image
-    of a Hugging Face dataset that was not copied into it is the path of its file."""
+    """A value of Arrow's as JSON has it; times as text, NaN as none, and no bytes within: another image is no
+    metadata."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, list):
         return [_plain_value(one) for one in value if not isinstance(one, bytes)]
     if isinstance(value, dict):
-        if value.keys() == {"bytes", "path"} and value["bytes"] is None:
-            return value["path"]
+        if (path := path_in(value)) is not None:
+            return path
         return {name: _plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
+    if isinstance(value, float) and isnan(value):
+        return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

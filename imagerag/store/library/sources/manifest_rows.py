@@ -12,7 +12,7 @@ from imagerag.agent.visible_text import is_blank
 from imagerag.store.csv_rows import CsvRows, Lines, separated
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
-from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
+from imagerag.store.library.sources.image_table import ColumnarFile, class_names, path_in, plain_record
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name
 
@@ -23,6 +23,11 @@ LONGEST_LINE: Final = LONGEST + 2**20
 """Characters of a row: it may have an image in it, as base64."""
 
 _BEGINNING: Final = 2**16
+
+_COCO: Final = frozenset(
+    ("id", "file_name", "license", "flickr_url", "coco_url", "width", "height", "date_captured", "image_id")
+)
+"""Names of COCO's own values of an image."""
 
 ManifestRow = tuple[int, dict[str, Any] | str]
 """A row's line and its values by column, or why it cannot be read."""
@@ -38,7 +43,7 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
                 yield from _table(text, file, is_image)
         else:
             with open_text(file) as text:
-                yield from _json(text, whole=file.suffix.lower() == ".json")
+                yield from map(_with_paths, _json(text, whole=file.suffix.lower() == ".json"))
     except UsageError:
         raise
     except OSError as error:
@@ -80,7 +85,9 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     else:
         first = next(records, (0, ""))
         if isinstance(first[1], str) or image_column(first[1]) is None:
-            columns = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
+            if not header:
+                raise UsageError(f"the manifest {file} is empty")
+            columns = ", ".join(cell or "(empty)" for cell in header)[:300]
             raise UsageError(
                 f"the manifest {file} has no column that names the images. Its columns are: {columns}. Call one path"
             )
@@ -143,6 +150,14 @@ def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
         yield from _lines(lines)
 
 
+def _with_paths(row: ManifestRow) -> ManifestRow:
+    """A row of JSON in which images of a Hugging Face dataset that were not copied into it are the paths of files."""
+    line, record = row
+    if isinstance(record, str):
+        return row
+    return line, {name: value if (path := path_in(value)) is None else path for name, value in record.items()}
+
+
 def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:
     for number in count(1):
         try:
@@ -173,7 +188,8 @@ def _is_coco(whole: Mapping[str, Any]) -> bool:
 
 
 def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
-    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags."""
+    """COCO: images by their ids, the first caption of each, its licence, and the categories of things in it as tags.
+    What else an image says of itself is read as in any other row."""
     captions: dict[str, str] = {}
     tags: dict[str, dict[str, None]] = {}
     categories, licences = _by_id(whole.get("categories")), _by_id(whole.get("licenses"))
@@ -194,7 +210,8 @@ def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
             "licence": _licence(licence),
             "source": image.get("flickr_url") or image.get("coco_url"),
         }
-        yield at, record
+        own = {name: value for name, value in image.items() if name not in _COCO}
+        yield at, own | {name: value for name, value in record.items() if value is not None}
 
 
 def _by_id(entries: Any) -> dict[str, Mapping[str, Any]]:

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.caption_language import caption_language
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import Threshold, percentile_of
 from imagerag.store.library.thresholds.best_cosines import BestCosines, ImageMatches, known_cosines
@@ -113,7 +113,7 @@ class TextMeasurement:
         """
         if queries is None:
             queries = await in_thread(TextQueries.of, content.columns)
-        texts = await embedder.embed_texts(queries.texts)
+        texts = await embed_texts(embedder, queries.texts)
         return cls(
             queries, texts, ImageMatches.of([query.matches for query in queries.own], len(content)), len(content)
         )

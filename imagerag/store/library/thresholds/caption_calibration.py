@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.region_columns import RegionPart
@@ -110,7 +110,7 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
     unmeasured = CaptionThreshold(cosine=None, captions=len(content), calibrated=datetime.now(UTC))
     if min(len(queries.own), len(queries.unrelated)) < ENOUGH:
         return unmeasured.model_copy(update=counts)
-    vectors = await embedder.embed_texts(queries.texts)
+    vectors = await embed_texts(embedder, queries.texts)
     best = await content.scan(lambda: CaptionScan(vectors, queries, len(content)))
     cosines = CaptionCosines.of(best, len(queries.near))
     tried = [(method, cosines.held_out(method)) for method in METHODS]

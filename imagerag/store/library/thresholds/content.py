@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from imagerag.agent.ports.embedder import UNIT
 from imagerag.store.library.region_columns import RegionPart, images_with_regions, regions_beside
-from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter, present
+from imagerag.store.library.schema import VECTOR, ImageRecord, array_of, id_filter, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,9 +28,6 @@ LANGUAGE: Final = "language"
 
 PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
-
-UNIT: Final = 1e-2
-"""How far a vector's norm may be from 1."""
 
 BLOCK: Final = 4096
 """Rows that are compared with texts at a time."""
@@ -241,14 +239,6 @@ def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors
     places = {sha256: at for at, sha256 in enumerate(columns["id"].to_pylist())}
     none = np.zeros(vectors.shape[1], dtype=np.float32)
     return np.stack([vectors[places[one]] if one in places else none for one in ids])
-
-
-def array_of(column: Any) -> "Vectors":
-    """An Arrow column of vectors as one array: float32 [rows, dimension]."""
-    import numpy as np
-
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(values.reshape(-1, column.type.list_size), dtype=np.float32)
 
 
 def is_unit(norm: float) -> bool:

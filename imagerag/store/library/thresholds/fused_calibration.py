@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.ports import Embedder, EmbedderIdentity, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.fusion_metadata import FusedThreshold
 from imagerag.store.library.thresholds.calibration import (
@@ -84,7 +84,7 @@ async def embedded_by_each(texts: Sequence[str], *encoders: Embedder) -> list["V
     vectors: dict[EmbedderIdentity, Vectors] = {}
     for encoder in encoders:
         if encoder.identity not in vectors:
-            vectors[encoder.identity] = await encoder.embed_texts(texts)
+            vectors[encoder.identity] = await embed_texts(encoder, texts)
     return [vectors[encoder.identity] for encoder in encoders]
 
 

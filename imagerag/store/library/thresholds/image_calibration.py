@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
+from imagerag.agent.ports.embedder import row_for_each
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import ImageThreshold
 from imagerag.store.library.region_columns import RegionPart
@@ -99,7 +100,7 @@ class ImageMeasurement:
         if not viewed:
             return None
         sample, views = np.asarray([*viewed]), [view for of_image in viewed.values() for view in of_image]
-        encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
+        encoded = row_for_each(await embedder.embed_images(views), len(views), embedder.identity.spec)
         each = len(views) // len(sample)
         own = (encoded * np.repeat(await content.vectors(sample), each, axis=0)).sum(axis=1).astype(float)
         usable, of = np.isfinite(own), np.repeat(sample, each)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.regions import are_separate
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.region_columns import RegionPart, assigned
 from imagerag.store.library.things_metadata import ThingsThreshold
@@ -70,7 +70,7 @@ class ThingsMeasurement:
             return None
         things_of_each = [things_of(text) for text in (*(query.text for query in own), *near)]
         distinct = list(dict.fromkeys(thing for things in things_of_each for thing in things))
-        vectors = dict(zip(distinct, await embedder.embed_texts(distinct), strict=True))
+        vectors = dict(zip(distinct, await embed_texts(embedder, distinct), strict=True))
         return cls(
             own, *_stacked([[vectors[thing] for thing in things] for things in things_of_each]), columns.num_rows
         )

@@ -30,7 +30,7 @@ from imagerag.store.library.schema import ImageRecord, NewImage
 
 HOSTILE = [
     "x' OR '1'='1", '"; DROP TABLE t; --', "a\\", "`a`", "%", "_", "'", '"', "[a, b]", "\n", "\u2028", "NULL", "null",
-    "true", "ÉCOLE", "ΟΔΟΣ", "e\u0301", "é", "İ", "ß",
+    "true", "ÉCOLE", "ΟΔΟΣ", "οδοσα", "ς", "e\u0301", "é", "İ", "ı", "ß", "ẞ", "SS", "ﬃ", "ŉ", "ᾳ", "ΐ",
 ]  # fmt: skip
 PLAIN = [
     "", "red", "Red mug", "draft", "19.90", "19.9", "7", "2024", "2024-05", "2024-05-03", "2024:05:03 10:00:00", "007",

@@ -70,6 +70,36 @@ async def test_a_library_in_order_has_no_problems(home: DataDir, library: Librar
     check_library(home, "shop")
 
 
+async def test_of_several_rows_of_an_image_the_best_is_kept_with_the_files_of_all(
+    home: DataDir, library: Library, put: Any
+) -> None:
+    row, other = await put(1, "a.png", caption="a card", metadata={"price": 2}), await put(2, "c.png")
+    lance = library.table.lance
+    whole = lance.search().where(f"id = '{row.id}'").to_arrow()
+    second = await put(1, "b.png", copy=True)
+    bare = lance.search().where(f"id = '{row.id}'").to_arrow()
+    bad = whole.set_column(
+        whole.schema.get_field_index("vector"), whole.schema.field("vector"),
+        pa.array([[0.5] * 32], whole.schema.field("vector").type),
+    )  # fmt: skip
+    lance.delete(f"id = '{row.id}'")
+    for rows in (bad, bare, whole, lance.search().where(f"id = '{other.id}'").to_arrow()):
+        lance.add(rows)
+    assert second.id == row.id
+    found = [(one.kind, one.id, one.problem) for one in verify_table(library.table).problems]
+    assert ("duplicate-row", row.id, "the library has 3 rows of it") in found
+    assert ("duplicate-row", other.id, "the library has 2 rows of it") in found
+    with pytest.raises(ValueError, match="rows of it"):
+        check_library(home, "shop")
+    assert all(one.repaired for one in await repaired(home, library))
+    kept = {one.id: one for one in await library.rows()}
+    assert (await library.count(), kept.keys()) == (2, {row.id, other.id})
+    assert (kept[row.id].caption, dict(kept[row.id].metadata)) == ("a card", {"price": 2})
+    assert [Path(file.path).name for file in kept[row.id].files] == ["a.png", "b.png"]
+    assert kinds(library) == []
+    check_library(home, "shop")
+
+
 async def test_a_dead_path_is_dropped_where_the_image_has_another_file(
     home: DataDir, library: Library, put: Any, tmp_path: Path
 ) -> None:

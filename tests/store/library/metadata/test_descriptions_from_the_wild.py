@@ -430,6 +430,32 @@ def test_coco_says_more_than_captions(shot):
         assert read == ImageMetadata(tags=("dog", "person"), licence=name, source="http://flickr.example/3")
 
 
+def test_what_an_image_of_coco_says_of_itself_counts_without_annotations(shot):
+    image = {"id": 3, "file_name": "shot.png", "width": 9, "caption": "a card", "photographer": "Ada", "price": 4}
+    for annotations in ({}, {"annotations": []}):
+        (shot / "m.json").write_text(json.dumps({"images": [image], **annotations}))
+        (read,) = read_manifest(shot / "m.json").entries.values()
+        assert read == ImageMetadata(caption="a card", author="Ada", metadata={"price": 4})
+
+
+def test_a_number_that_is_none_is_missing(shot):
+    (shot / "m.jsonl").write_text('{"path": "shot.png", "caption": NaN, "price": NaN, "most": Infinity}\n')
+    (read,) = read_manifest(shot / "m.jsonl").entries.values()
+    assert read == ImageMetadata(metadata={"most": "inf"})
+
+
+def test_quotes_may_follow_spaces_in_a_table(shot):
+    (shot / "m.csv").write_text('"path" , "caption"\nshot.png, "a card, red"\n')
+    assert read_manifest(shot / "m.csv").entries[shot / "shot.png"].caption == "a card, red"
+
+
+def test_an_empty_manifest_says_so(shot):
+    for text in ("", "\n  \n", ";\n"):
+        (shot / "m.csv").write_text(text)
+        with pytest.raises(UsageError, match="is empty"):
+            read_manifest(shot / "m.csv")
+
+
 @pytest.mark.parametrize("data", [bytes(range(128, 256)) * 8, b"a caption\0", b"\xff\xfea\0\0\0"])
 async def test_bytes_that_are_no_text_are_no_caption(shot, library, data):
     (shot / "shot.txt").write_bytes(data)

@@ -107,13 +107,22 @@ async def test_ignore_files_leave_out_what_they_name(tmp_path: Path, library: Li
     put(folder, "deep/.imagerag-ignore", data=b"!e.png\n")
     report, rows = await rows_of(library, folder)
     assert (rows.keys(), report.skipped) == ({"a", "d", "e"}, [])
-    put(folder, ".imagerag-ignore", data=b"\xff\xfe\x00")  # no text: it leaves out nothing
-    assert (await rows_of(library, folder))[1].keys() == {"a", "b", "c", "d", "e", "f"}
+    put(folder, ".imagerag-ignore", data=b"drafts\nraw\\\n")
+    report, rows = await rows_of(library, folder)
+    where = str(folder / ".imagerag-ignore")
+    assert report.skipped == [(f"{where}, line 2", "it leaves out nothing, as it is no pattern")]
+    put(folder, ".imagerag-ignore", data=b"\xff\xfe\x00")
+    report, rows = await rows_of(library, folder)
+    assert rows.keys() == {"a", "b", "c", "d", "e", "f"}
+    assert [(path, why.split(":")[0]) for path, why in report.skipped] == [
+        (where, "it leaves out nothing, as it cannot be read")
+    ]
 
 
 LINES = st.lists(
     st.sampled_from(["a", "/a", "a/", "*.png", "!b.png", "a/*", "**/b.png", "a/**", "!a/b.png", "# a", "", "\\#c",
-                     "?.png", "[ab]*", "!*", "c/d"]),
+                     "?.png", "[ab]*", "!*", "c/d", "!*/", "!/a/", "*/", "a/**/e.png", "**/d/", "[[:alpha:]].png",
+                     "b\\", "!c/*"]),
     max_size=4,
 )  # fmt: skip
 
@@ -133,7 +142,7 @@ def test_ignore_files_mean_what_git_means(repository: Path, above: list[str], be
     for folder, lines in ((repository, above), (repository / "a", below)):
         for name in (".gitignore", ".imagerag-ignore"):
             (folder / name).write_text("\n".join(lines))
-    ignored = IgnoreFiles(repository)
+    ignored = IgnoreFiles(repository, {})
 
     def walk(folder: Path) -> list[str]:
         found = []

@@ -432,6 +432,20 @@ async def test_a_dataset_that_names_its_pictures_is_a_manifest(
     assert len(report.skipped) == 2
 
 
+@pytest.mark.parametrize("column", ["path", "image", "file_name"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_such_a_dataset_may_be_written_as_json(folder: Path, suffix: str, column: str) -> None:
+    named = [{"bytes": None, "path": name} for name in ("red.png", str(folder / "blue.png"), "", None, 7)]
+    rows = [{column: one, "caption": "a card"} for one in named]
+    path = folder / f"data{suffix}"
+    path.write_text(json.dumps(rows) if suffix == ".json" else "\n".join(map(json.dumps, rows)))
+    manifest = read_manifest(path)
+    assert [(file.name, one.caption) for file, one in manifest.entries.items()] == [
+        ("red.png", "a card"), ("blue.png", "a card")
+    ]  # fmt: skip
+    assert [why for _, why in manifest.problems] == ["the row has no path"] * 3
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
 def test_rows_are_counted_without_reading_a_picture(
     tmp_path: Path, picture: Any, suffix: str, monkeypatch: pytest.MonkeyPatch
@@ -469,6 +483,16 @@ async def test_pictures_in_a_table_are_copied_with_what_the_other_columns_say(
     assert await library.image_bytes(row.id) == picture("black")
 
 
+async def test_a_row_of_a_table_has_the_title_of_the_file_that_it_names(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    columns = {"image": [picture("red"), picture("blue")], "file_name": ["in/rose.png", None], "title": [None, "Sea"]}
+    path = saved(tmp_path / "cards.parquet", {**columns, "price": [float("nan"), 2.0]})
+    report = await index([path], library)
+    assert report.columns == {"image": "image", "file_name": "path", "title": "title", "price": "metadata"}
+    assert {row.title: row.metadata for row in await library.rows()} == {"rose": {}, "Sea": {"price": 2.0}}
+
+
 async def test_a_table_indexed_again_is_not_read_again(tmp_path: Path, library: Library, picture: Any) -> None:
     path = saved(tmp_path / "cards.parquet", {"image": [picture(colour) for colour in COLOURS]})
     await index([path], library)
@@ -495,7 +519,7 @@ async def test_a_dataset_of_hugging_face_on_the_disk(tmp_path: Path, library: Li
     dataset.to_parquet(str(tmp_path / "hub.parquet"))
     report = await index([tmp_path / "cards"], library)
     assert (report.added, report.captions, report.skipped) == (4, 4, [])
-    assert report.columns == {"image": "image", "text": "caption", "label": "metadata", "title": "title"}
+    assert report.columns == {"image": "image", "text": "caption", "label": "metadata"}
     found = {row.title: row for row in await library.rows()}
     assert found.keys() == set(COLOURS)
     assert (found["blue"].caption, found["blue"].metadata) == ("a blue card", {"label": "cold"})
@@ -513,7 +537,7 @@ def test_of_several_columns_of_bytes_the_one_with_pictures_is_taken(tmp_path: Pa
     assert names_in(one) == ["0"]
     two = saved(tmp_path / "b.parquet", {"left": [picture("red")], "right": [picture("blue")]})
     assert open_source(two) is None
-    assert why_no_images(two) == "it has images in several columns (left, right): call the one to index image"
+    assert why_no_images(two) == "it has images in several columns (left, right): rename the one to index to 'image'"
 
 
 async def test_the_last_row_of_an_image_counts_in_every_table_and_a_note_says_so(

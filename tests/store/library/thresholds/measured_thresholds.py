@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.store.library.library_metadata import ImageThreshold, Threshold
 from imagerag.store.library.thresholds.calibration import TextMeasurement
 from imagerag.store.library.thresholds.content import LibraryContent
@@ -19,3 +19,8 @@ async def image_threshold(content: LibraryContent, embedder: Embedder, read_imag
     """The threshold between images."""
     measurement = await ImageMeasurement.of(content, embedder, read_images)
     return measurement.threshold(await content.scan(measurement.begin)) if measurement else unclaimed(content)
+
+
+def identity_of(dimension: int) -> EmbedderIdentity:
+    """The identity of an encoder of a test."""
+    return EmbedderIdentity(spec="planted", model="planted", weights="", preprocess="", dimension=dimension)

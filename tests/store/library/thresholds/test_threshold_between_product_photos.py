@@ -18,7 +18,7 @@ from imagerag.agent.types import ImageRef
 from imagerag.store.library.library_metadata import ImageThreshold
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds.content import LibraryContent
-from tests.store.library.thresholds.measured_thresholds import image_threshold
+from tests.store.library.thresholds.measured_thresholds import identity_of, image_threshold
 
 RECORDED = np.load(Path(__file__).parents[2] / "data" / "product_photos.npz")
 NAMES = [str(name) for name in RECORDED["names"]]
@@ -47,6 +47,7 @@ class Recorded:
         cosines = views[chosen].reshape(-1, 1).astype(np.float32)
         spare = np.zeros((len(cosines), own.shape[1]), dtype=np.float32)
         spare[:, -1] = np.sqrt(1 - cosines[:, 0] ** 2)
+        self.identity = identity_of(own.shape[1])
         self.views = cosines * np.repeat(own[chosen], 2, axis=0) + spare
 
     async def embed_images(self, images: list[bytes]) -> np.ndarray:
