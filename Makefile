@@ -58,11 +58,12 @@ pins: ## pin the newest versions of everything, for all platforms, in constraint
 	@{ sed -n '/^#/p' $(PINS); cat build/pins.txt; } > build/constraints.txt && mv build/constraints.txt $(PINS)
 	@echo "$(PINS) is written anew: run make test before you keep it"
 
-lint: $(INSTALLED) ## check style, formatting and types
+lint: $(INSTALLED) ## check style, formatting and types, those of the examples too
 	@echo "checking style, formatting and types"
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy -p imagerag
+	@$(BIN)/python -m tests.docs.example_modules build/documents && MYPYPATH=build $(BIN)/python -m mypy -p documents
 
 docs-check: $(INSTALLED) ## run what the documents show and compare their generated parts with the code
 	@echo "running the documents"

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from imagerag.agent.lone_surrogates import valid_text
@@ -35,7 +37,11 @@ def message_of(error: BaseException) -> str:
         message = _text(error) or type(error).__name__
     except Exception:  # an error of somebody's own backend
         message = type(error).__name__
-    clean = without_secrets(message[:LONGEST_TEXT])
+    return _bounded(message)
+
+
+def _bounded(text: str) -> str:
+    clean = without_secrets(text[:LONGEST_TEXT])
     shortened = clean if len(clean) <= LONGEST_MESSAGE else f"{clean[:LONGEST_MESSAGE]} …"
     return valid_text(shortened)
 
@@ -49,6 +55,24 @@ def _text(error: BaseException) -> str:
 def repr_of(error: BaseException) -> str:
     """The repr of an error with that message, of which `restore_exception` makes the error again."""
     return f"{type(error).__name__}({repr(message_of(error)) if error.args else ''})"
+
+
+@contextmanager
+def redacted_errors() -> Iterator[None]:
+    """Shorten the arguments of an error, and remove what is secret: checkpointers of LangGraph keep its repr."""
+    try:
+        yield
+    except Exception as error:
+        redacted = tuple(map(_argument, error.args))
+        if any(new is not old for new, old in zip(redacted, error.args, strict=True)):
+            error.args = redacted
+        raise
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, bytes):
+        return value if len(value) < SHORTEST_SECRET else f"{len(value)} bytes"
+    return _bounded(value) if isinstance(value, str) else value
 
 
 def without_secrets(text: str) -> str:

@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Overwrite
 from pydantic import ValidationError
 
+from imagerag.agent.error_message import redacted_errors
 from imagerag.agent.errors import UsageError
 from imagerag.agent.observability.spans import node_span
 from imagerag.agent.state import RunState
@@ -58,7 +59,7 @@ def in_run(node: Step) -> Step:
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
         own, runtime = own_state(state), with_config(state, runtime)
-        with node_span(node.__name__, runtime) as finished:
+        with redacted_errors(), node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
         left_out = own.get("result") is not state.get("result")
@@ -74,7 +75,8 @@ def on_own_state(node: Step) -> Step:
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        return await node(own_state(state), with_config(state, runtime))
+        with redacted_errors():
+            return await node(own_state(state), with_config(state, runtime))
 
     return _not_searched(wrapper, node)
 

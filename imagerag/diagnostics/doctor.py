@@ -245,7 +245,7 @@ def _library(dependencies: Dependencies, name: str, files: list[IntegrityProblem
         and library_metadata.threshold.measured_on
         and is_stale(dependencies.home, name)
     ):
-        message = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
+        message = f"its threshold was measured before it was changed: {python_call('libraries.calibrate', name)}"
     return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=message)
 
 
@@ -273,7 +273,8 @@ def _problems(
     problems += [
         f"there is no library {name}: {python_call('libraries.index', PATH, library=name)}"
         if tag is None or name not in names
-        else f"there is no snapshot {tag} of library {name}: imagerag library snapshot create {name} {tag}"
+        else f"there is no snapshot {tag} of library {name}: "
+        + python_call("libraries.snapshots.create", tag, library=name)
         for name, tag in lacking
     ]
     for one in backends:

@@ -85,7 +85,8 @@ async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
     problems = await library.table.read(lambda: verify_table(library.table, files=False).problems)
     parts = [one for one in problems if one.kind in MENDED]
     unrepaired = [one for one in await repair_library(dependencies.home, library, parts) if not one.repaired]
-    again = f"; {len(unrepaired)} are left: imagerag library verify {folder.stem} names them" if unrepaired else ""
+    verify = python_call("libraries.verify", folder.stem)
+    again = f"; {len(unrepaired)} are left: {verify} names them" if unrepaired else ""
     return f"{folder}: {len(parts) - len(unrepaired)} of {len(parts)} damaged images were mended{again}"
 
 

@@ -21,8 +21,11 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "runs.resume": "resume",
     "runs.continue_": "continue",
     "runs.replay": "replay",
+    "runs.remove": "runs remove",
     "libraries.index": "index",
     "libraries.list": "library list",
+    "libraries.add": "library add",
+    "libraries.verify": "library verify",
     "libraries.remove": "library remove",
     "libraries.delete": "library remove --whole-library",
     "libraries.export": "library export",
@@ -32,6 +35,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "libraries.check": "library check",
     "libraries.optimize": "library optimize",
     "libraries.snapshots.create": "library snapshot create",
+    "libraries.snapshots.remove": "library snapshot remove",
+    "libraries.snapshots.restore": "library snapshot restore",
 }
 """Methods of `ImageRAG` → commands."""
 
@@ -86,6 +91,7 @@ FILE: Final = Placeholder("FILE")
 NAME: Final = Placeholder("NAME")
 PROMPT: Final = Placeholder("PROMPT")
 SPEC: Final = Placeholder("SPEC")
+QUERY: Final = Placeholder("QUERY")
 
 
 def python_call(method: str, *values: Any, settings: Mapping[str, Any] | None = None, **parameters: Any) -> str:
@@ -250,10 +256,14 @@ def _command(call: str) -> str | None:
     if command is None:
         return None
     command, *flags = command.split(" --")
-    parts = ["imagerag", command, *map(_value, parsed.args), *(f"--{flag}" for flag in flags)]
+    values, keywords = [*parsed.args], [*settings, *parsed.keywords]
+    if command.startswith("library "):  # their first argument is the library
+        values = [*(one.value for one in keywords if one.arg == "library"), *values]
+        keywords = [one for one in keywords if one.arg != "library"]
+    parts = ["imagerag", command, *map(_value, values), *(f"--{flag}" for flag in flags)]
     if command == "replay" and len(parsed.args) > 1:
         parts.insert(3, "--from")
-    for one in [*settings, *parsed.keywords]:
+    for one in keywords:
         parts += _option_values(_option_name(one.arg or ""), one.value)
     return " ".join(parts)
 

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
+from imagerag.formatting.interface_terms import python_call
 from imagerag.formatting.messages import invalid, near
 from imagerag.store.favourites import Favourites
 from imagerag.store.run_removals import RunRemovals, stamp
@@ -220,7 +221,7 @@ class RunIndex:
         recent = [run.run_id for run in self._list(5, {})]
         guess = near(run_id, recent)
         question = f"; did you mean {guess!r}? The" if guess else "; the"
-        hint = f"{question} most recent are {', '.join(recent)}; `imagerag runs` lists all"
+        hint = f"{question} most recent are {', '.join(recent)}; {python_call('runs.list')} lists all"
         raise UnknownRunError(f"no run {run_id[:60]!r}{hint if recent else '; there are none yet'}")
 
     def _list(self, limit: int | None, filters: Mapping[str, object]) -> "_Entries":

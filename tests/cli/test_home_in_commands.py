@@ -39,7 +39,7 @@ def test_every_command_that_is_printed_names_the_home_that_was_given(
     monkeypatch.delenv("IMAGERAG_HOME")
     result = imagerag("--home", home, "generate", KNOWN, "-q", "--max-rounds", "0")
     assert f"imagerag --home {home} show " in result.stdout
-    assert imagerag("--home", home, "show", "nosuch").stderr.endswith(f"`imagerag --home {home} runs` lists all\n")
+    assert imagerag("--home", home, "show", "nosuch").stderr.endswith(f"imagerag --home {home} runs lists all\n")
     refused = document(imagerag("--home", home, "resume", "last", "--json"))
     assert f"imagerag --home {home} show " in refused["message"]
     record = json.loads(imagerag("--home", home, "generate", "a black solid hexagon", "-q", "--json").stdout)

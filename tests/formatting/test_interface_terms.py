@@ -36,8 +36,13 @@ ELSEWHERE = {
 what an assistant tells its user to type, and options of other programs' servers."""
 PROGRAMS = {"bench", "training"}
 """Programs with options of their own."""
-WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval|show|search)\b|pip install|--limit-mm).*", re.S)
-"""Commands that no method stands for."""
+WITHOUT_CALL = re.compile(
+    r"(?:imagerag (?:(?:doctor|prices|trust|eval)\b|show \S+ --watch|search --json)|pip install|--limit-mm).*", re.S
+)
+"""Commands that no method stands for: those that follow a run and that print ids have options of their own."""
+WITH_CALL = re.compile(
+    rf"\bimagerag (?:{'|'.join(sorted({re.escape(one.partition(' --')[0]) for one in _COMMANDS.values()}))})\b"
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,9 @@ WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval|show|search)
         ("`rag.libraries.index(PATH, library='l', prune=True)`", "imagerag index PATH --library l --prune"),
         ("`rag.libraries.index(..., manifest='a b.csv')`", "imagerag index … --manifest 'a b.csv'"),
         ("`rag.runs.replay('r1', STEP, library='l@s')`", "imagerag replay r1 --from STEP --library l@s"),
+        ("`rag.libraries.remove('ab12', library='my l')`", "imagerag library remove 'my l' ab12"),
+        ("`rag.libraries.export(FILE, library='l', with_bytes=True)`", "imagerag library export l FILE --bytes"),
+        ("`rag.libraries.snapshots.restore('v1', library='l')`", "imagerag library snapshot restore l v1"),
         ("`rag.runs.get('r1')` and `rag.no_such(1)`", "imagerag show r1 and `rag.no_such(1)`"),
         ("`rag.libraries.index(`", "`rag.libraries.index(`"),
     ],
@@ -152,3 +160,7 @@ def messages() -> Iterator[str]:
 def test_no_message_below_the_doors_names_an_option() -> None:
     bare = [text for text in messages() if OPTION.search(WITHOUT_CALL.sub("", text))]
     assert not bare
+
+
+def test_no_message_below_the_doors_spells_a_command_that_a_method_stands_for() -> None:
+    assert [text for text in messages() if WITH_CALL.search(WITHOUT_CALL.sub("", text))] == []

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from langgraph.checkpoint.serde.types import ERROR
 
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RefusalError
 from imagerag.agent.outcomes import best_attempts
@@ -70,3 +72,22 @@ def test_a_run_always_ends_by_name(
         assert len(attempt.references) <= options.get("max_references", 4)
         shas = [reference.image.sha256 for reference in attempt.references]
         assert len(shas) == len(set(shas))
+
+
+@pytest.mark.parametrize(
+    "argument", ["wrong key sk-0123456789abcdefghijkl" + "x" * 100_000, b"\x89PNG" * 10_000, "half \ud800"]
+)
+async def test_no_checkpointer_is_given_a_secret_or_an_image_in_an_error(new_bench: Any, argument: Any) -> None:
+    bench = new_bench(generator=ScriptedGenerator(RuntimeError(argument)))
+    record = await bench.run()
+    assert record.outcome is Outcome.FAILED
+    (error,) = [
+        bench.saver.serde.loads_typed(value)
+        for writes in bench.saver.writes.values()
+        for _, channel, value, _ in writes.values()
+        if channel == ERROR
+    ]
+    assert error.startswith("RuntimeError(")
+    assert len(error) < 5_000
+    assert "sk-0123456789" not in error
+    assert "PNG" not in error

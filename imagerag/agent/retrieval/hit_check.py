@@ -22,7 +22,7 @@ async def checked_hits(library: ReferenceLibrary, search: Awaitable[Sequence[Hit
     Raises:
         LibraryError: one cannot be used; the message names the library, the field and its value.
     """
-    hits = await _found(library, search)
+    hits: Sequence[Hit] = await _found(library, search)
     check_hits(library, hits)
     return hits
 
@@ -104,7 +104,7 @@ def _problem(hit: Hit) -> str:
 
 def _is_cosine(value: object) -> bool:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    return number and isfinite(value) and abs(value) <= MAX_COSINE  # type: ignore[arg-type,operator]
+    return number and isfinite(value) and abs(value) <= MAX_COSINE  # type: ignore[arg-type]
 
 
 def _unusable(library: ReferenceLibrary, what: str) -> LibraryError:

@@ -1,13 +1,13 @@
 """A target for LangSmith's `aevaluate`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.suites.case import Case
 
 
-def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]:
     """Make a target for LangSmith's `aevaluate`: it maps inputs with a `prompt` (and optionally an `id`) to outputs.
 
     Args:

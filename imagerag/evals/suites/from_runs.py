@@ -2,6 +2,7 @@
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.evals.suites.case import Case, CaseImage, Suite
+from imagerag.formatting.interface_terms import PROMPT, python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
 
@@ -28,5 +29,5 @@ async def run_suite(dependencies: Dependencies, limit: int = 100) -> Suite:
         initial = CaseImage(path=str(path), sha256=first.image.sha256)
         cases.append(Case(id=record.run_id, prompt=record.prompt, initial=initial, seeds=(seed,)))
     if not cases:
-        raise UsageError("there is no run with a first image yet: imagerag generate PROMPT makes one")
+        raise UsageError(f"there is no run with a first image yet: {python_call('generate', PROMPT)} makes one")
     return Suite(name="runs", cases=tuple(reversed(cases)))

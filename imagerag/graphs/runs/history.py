@@ -14,6 +14,7 @@ from langgraph.types import PregelTask, StateSnapshot
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ModelCall, Outcome, cost_of_calls
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 
@@ -82,7 +83,7 @@ async def steps(dependencies: Dependencies, run_id: str) -> list[Step]:
         graph = reading_graph(dependencies, saver)
         history = [snapshot async for snapshot in graph.aget_state_history({"configurable": {"thread_id": run_id}})]
     if not history:
-        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+        raise UnknownRunError(f"no run {run_id!r}: {python_call('runs.list')} lists them")
     check_version(history[0].values, f"run {run_id}")
     return steps_of(history)
 

@@ -19,6 +19,7 @@ from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
 from imagerag.agent.types import ImageRef, ModelCall, RunConfig, SnapshotPins
+from imagerag.formatting.interface_terms import Placeholder, python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 from imagerag.graphs.library_warnings import warnings_of
@@ -132,7 +133,8 @@ class QARunner:
             graph = build_qa(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
             values = (await graph.aget_state(thread_config)).values
         if not values.get("question"):
-            raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
+            ask = python_call("ask", Placeholder("QUESTION"))
+            raise UnknownThreadError(f"there is no thread {thread!r}: {ask} names the thread of each answer")
         check_version(values, f"thread {thread}")
         if not values.get("result"):
             values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}

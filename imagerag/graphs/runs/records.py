@@ -66,7 +66,7 @@ def _without_steps(dependencies: Dependencies, entry: RunEntry) -> str:
     home, run_id = dependencies.home, entry.run_id
     if is_held(home.lock(run_id)):
         return f"{under_way(home.lock(run_id), run_id)}; it has made no step yet"
-    remove = f"or remove it from the list: imagerag runs remove {run_id}"
+    remove = f"or remove it from the list: {python_call('runs.remove', run_id)}"
     if never_began(entry):
         again = python_call("generate", PROMPT if len(entry.prompt) > LONGEST_PROMPT else entry.prompt)
         return (

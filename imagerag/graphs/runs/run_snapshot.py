@@ -9,6 +9,7 @@ from typing import Any
 from langgraph.types import Interrupt, StateSnapshot
 
 from imagerag.agent.errors import ImageRAGError, UnknownRunError
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 from imagerag.store.storage_errors import damaged_file
@@ -55,7 +56,7 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
     from imagerag.graphs.graph_cache import reading_graph
 
     if not await asyncio.to_thread(dependencies.home.checkpoints.exists):  # looking makes no file
-        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+        raise UnknownRunError(f"no run {run_id!r}: {python_call('runs.list')} lists them")
     async with dependencies.checkpoints() as saver:
         graph = reading_graph(dependencies, saver)
         try:
@@ -66,6 +67,6 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
             why = f"the steps of run {run_id} cannot be read: {type(error).__name__}: {error}"
             raise damaged_file(dependencies.home.checkpoints, why) from error
     if not has_begun(snapshot.values):
-        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+        raise UnknownRunError(f"no run {run_id!r}: {python_call('runs.list')} lists them")
     check_version(snapshot.values, f"run {run_id}")
     return RunSnapshot.of(run_id, snapshot)

@@ -225,7 +225,8 @@ class Runner:
             if isinstance(graph_input, InitialState | Fork) and has_begun(
                 (await graph.aget_state(thread_config)).values
             ):
-                raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
+                resume = python_call("runs.resume", run_id)
+                raise RunStateError(f"there is a run {run_id} already: name another id, or {resume}")
             listed = asyncio.ensure_future(
                 self.dependencies.runs.upsert(
                     run_id, status="running", prompt=prompt, library=setup.library, parent_run=parent_run

@@ -154,7 +154,8 @@ def current_name(home: DataDir, name: str) -> str:
         return now
     if valid_tag(tag) not in (tags := snapshot_tags(folder_of(home, now))):
         message = unknown_name("snapshot", tag, tags, where=f"library {now!r}")
-        raise UnknownLibraryError(f"{message}. Take one: imagerag library snapshot create {now} {tag}")
+        create = python_call("libraries.snapshots.create", tag, library=now)
+        raise UnknownLibraryError(f"{message}. Take one: {create}")
     return f"{now}{AT}{tag}"
 
 

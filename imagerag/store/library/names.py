@@ -7,6 +7,7 @@ from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
+from imagerag.formatting.interface_terms import python_call
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -52,9 +53,11 @@ def refuse_snapshot(name: str) -> None:
     """
     library, tag = split_name(name)
     if tag is not None:
+        restore = python_call("libraries.snapshots.restore", tag, library=library)
+        remove = python_call("libraries.snapshots.remove", tag, library=library)
         raise UsageError(
             f"{name!r} is a snapshot, which is only read. Change the library itself: {library}. Go back to the "
-            f"snapshot, or remove it: imagerag library snapshot restore {library} {tag} (or remove)"
+            f"snapshot: {restore}, or remove it: {remove}"
         )
 
 

@@ -85,12 +85,12 @@ class Fallback(Generic[Member]):
             members=self.members,
         )
 
-    async def _first(self, ask: Callable[[Member], Awaitable[Response]], kind: type[Response]) -> Response:
+    async def _first(self, ask: Callable[[Member], Awaitable[Response]], kind: type[Response] | None) -> Response:
         """Call the members in order until one responds.
 
         Args:
             ask: calls one of them.
-            kind: class of the response.
+            kind: class of the response; None if `ask` checks it.
 
         Returns:
             The response, with `served_by` and `fallback_errors`; a fallback among the members has set its own.
@@ -109,7 +109,9 @@ class Fallback(Generic[Member]):
                 failed.append(paused[place].reminder)
                 continue
             try:
-                response = checked_response(await ask(member), kind, member.identity)
+                response = await ask(member)
+                if kind is not None:
+                    response = checked_response(response, kind, member.identity)
                 self._pauses.remove(run_id, place)
                 steps = (*map(_reason, failed), *response.fallback_errors)
                 return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)

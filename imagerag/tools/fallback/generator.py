@@ -84,4 +84,4 @@ class FallbackGenerator(Fallback[ImageGenerator]):
                 fallback_errors=(*generated.fallback_errors, *fitted.lost),
             )
 
-        return await self._first(draw, GeneratedImage)
+        return await self._first(draw, None)

@@ -91,7 +91,7 @@ async def test_a_run_that_was_killed_before_its_first_step_is_said_to_be_one(sta
         with pytest.raises(UnknownRunError, match="early was stopped before its first step") as caught:
             await door
         assert "Begin anew: `rag.generate('a heart')`" in str(caught.value)
-        assert "imagerag runs remove early" in str(caught.value)
+        assert "`rag.runs.remove('early')`" in str(caught.value)
     with pytest.raises(UnknownRunError, match="no run 'nosuch'"):
         await last_record(stage.runner.resume("nosuch"))
 

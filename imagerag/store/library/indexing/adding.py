@@ -6,6 +6,7 @@ from pathlib import Path
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
+from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.images.image_info import inspect
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.changes import ImageChanges, change_images
@@ -41,7 +42,7 @@ async def add_files(
     from imagerag.store.library.indexing.ingest import index
 
     if not files:
-        raise UsageError("say which files: imagerag library add NAME FILE")
+        raise UsageError(f"say which files: {python_call('libraries.add', FILE, library=library.name)}")
     ids = [await in_thread(_id_of, file) for file in files]
     await allow_again(library, ids)
     report = await index(files, library, copy=copy, settled=False)
@@ -59,7 +60,7 @@ def _id_of(file: Path) -> str:
         UsageError: the file cannot be read.
     """
     if not file.is_file():
-        raise UsageError(f"there is no file {file}: imagerag index takes whole folders")
+        raise UsageError(f"there is no file {file}: {python_call('libraries.index', PATH)} takes whole folders")
     try:
         data = file.read_bytes()
         inspect(data)

@@ -10,6 +10,7 @@ from typing import Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import FilterExpression
+from imagerag.formatting.interface_terms import QUERY, python_call
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import MEMBER
 from imagerag.store.library.schema import ImageRecord, present
@@ -109,7 +110,7 @@ def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) ->
     if not by_id and not by_path:
         raise UsageError(
             f"library {library!r} holds no image {name!r}: give its id (six digits do), its file, or its folder; "
-            f"imagerag search finds it"
+            f"{python_call('libraries.search', QUERY, library=library)} finds it"
         )
     return by_id | by_path
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.threads import in_thread
+from imagerag.formatting.interface_terms import FILE, python_call
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.library import Library
 from imagerag.store.storage_errors import storage_errors
@@ -38,7 +39,7 @@ def removal_warning(library: str, count: int) -> str:
     were = "1 file was" if count == 1 else f"{count} files were"
     return (
         f"{were} passed over, whose images were removed from library {library!r}: "
-        f"imagerag library add {library} FILE takes one back"
+        f"{python_call('libraries.add', FILE, library=library)} takes one back"
     )
 
 

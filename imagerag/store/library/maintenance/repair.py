@@ -71,7 +71,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
         await library.optimize()
     stray_paths = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
     return repairs + [
-        replace(one, advice=f"somebody writes: later, imagerag library optimize {library.name}")
+        replace(one, advice=f"somebody writes: later, {python_call('libraries.optimize', library.name)}")
         if one.path in stray_paths
         else _repaired(one, "deleted")
         for one in strays
@@ -198,8 +198,8 @@ class _Mending:
 
     def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
         """The advice for an image without bytes."""
-        advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
-        advice = self._away_advice() if self.away else advice
+        remove = python_call("libraries.remove", self.row.id[:12], library=self.library.name)
+        advice = self._away_advice() if self.away else f"index the folder where it is now, or: {remove}"
         return [replace(one, advice=advice) for one in group]
 
     def _away_advice(self) -> str:

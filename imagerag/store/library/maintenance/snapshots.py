@@ -23,6 +23,7 @@ from pydantic import AwareDatetime
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.retrieval.search_queries import AT
 from imagerag.agent.types import FrozenModel
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_space
 from imagerag.store.disk_usage import file_sizes
@@ -82,7 +83,7 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
         if valid_tag(tag) in snapshot_tags(table.folder):
             raise UsageError(
                 f"library {table.name!r} has a snapshot {tag!r} already: take another tag, or remove that one: "
-                f"imagerag library snapshot remove {table.name} {tag}"
+                f"{python_call('libraries.snapshots.remove', tag, library=table.name)}"
             )
         check_new_name(tag, snapshot_tags(table.folder), "a snapshot's tag")
         folder = table.folder / SNAPSHOTS

@@ -16,6 +16,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
 from imagerag.agent.types.filters import parse_filter
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.store.library import compaction, schema
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
@@ -93,7 +94,7 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
     report = await index([folder], library, warn=told.append)
     assert (report.added, report.removed_before, report.unchanged) == (0, 1, 7)
     assert told == [text for text in report.warnings if "removed" in text]
-    assert "imagerag library add shop FILE" in told[0]
+    assert "imagerag library add shop FILE" in as_commands(told[0])
     assert "red" not in await titles(library)
     (row,) = await add_files(library, [folder / "red.png"], ImageChanges())
     assert (row.id, row.caption) == (red, "a red card")
