@@ -119,8 +119,10 @@ async def test_a_changed_archive_is_followed_like_a_changed_folder(
     content["cards/blue.png"] = picture("blue", mark=7)
     content["moved/yellow.png"] = picture("yellow")
     zipped(archive, content)
+    planned = await index([folder], library, dry_run=True)
     report = await index([folder], library)
-    assert (report.unchanged, report.changed, report.moved, report.removed) == (1, 1, 1, 1)
+    assert (planned.moved, planned.paths_removed) == (1, 0)
+    assert (report.unchanged, report.changed, report.moved, report.removed, report.paths_removed) == (1, 1, 1, 1, 0)
     rows = {row.title: row for row in await library.rows()}
     assert {title: row.files[0].path.partition("::")[2] for title, row in rows.items()} == {
         "red": "cards/red.png", "blue": "cards/blue.png", "yellow": "moved/yellow.png",
