@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -21,6 +22,7 @@ from imagerag.store.library.metadata.sidecars import (
     read_all,
     sidecar_metadata,
 )
+from imagerag.store.library.sources.archive_manifests import ARCHIVED_MANIFESTS, archived_manifest
 from imagerag.store.library.sources.members import Problem
 from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, TABLES, TAR, UNREAD, ZIP
 from imagerag.store.text_files import LONGEST, clean, decoded
@@ -58,14 +60,41 @@ class ArchiveListing:
     Attributes:
         images: by plain names.
         texts: possible sidecars, by normalised name.
+        manifests: by plain names.
     """
 
     images: dict[str, ArchiveEntry] = field(default_factory=dict)
     texts: dict[str, ArchiveEntry] = field(default_factory=dict)
+    manifests: dict[str, ArchiveEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _by_manifest: dict[str, ImageMetadata] | None = None
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def sidecar_metadata(self, name: str, read_entry: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
-        """The metadata in the sidecars of an image in the archive."""
+        """The metadata of an image in the archive: in its sidecars, then in the manifests."""
+        notes = self._read_manifests(read_entry)
+        near = self._of_sidecars(name, read_entry)
+        described = (self._by_manifest or {}).get(name, ImageMetadata())
+        return SidecarMetadata(near.description.or_else(described), (*near.problems, *notes))
+
+    def _read_manifests(self, read_entry: Callable[[ArchiveEntry], bytes]) -> list[str]:
+        """Read the manifests when the first image needs them; what is wrong with them is told with it."""
+        notes: list[str] = []
+        with self._lock:
+            if self._by_manifest is None:
+                self._by_manifest = {}
+                for name in sorted(self.manifests):
+                    try:
+                        text = decoded(read_entry(self.manifests[name]))
+                    except (OSError, ValueError) as error:
+                        notes.append(f"{clean(name)} was left out: {error}")
+                        continue
+                    entries, problems = archived_manifest(name, text, self.images.keys())
+                    self._by_manifest |= entries
+                    notes += problems
+        return notes
+
+    def _of_sidecars(self, name: str, read_entry: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
         folder, _, base = name.rpartition("/")
         keys = dict.fromkeys(name_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
         return read_all(
@@ -91,7 +120,9 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         name, suffix = plain_member(entry.name), posixpath.splitext(entry.name)[1].lower()
         if name and excluded(name):
             continue
-        if suffix in MEMBER_SUFFIXES:
+        if name and posixpath.basename(name) in ARCHIVED_MANIFESTS and not entry.refused and entry.size <= LONGEST:
+            contents.manifests[name] = entry
+        elif suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
                 contents.texts[name_key(name)] = entry
         elif suffix in _SOURCES:

@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -50,6 +51,19 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error}") from None
+
+
+def text_rows(name: str, text: str) -> Iterator[ManifestRow]:
+    """The rows of a table, or of JSON lines, by the name of their file.
+
+    Raises:
+        UsageError: no column names the images.
+    """
+    file = Path(name)
+    if file.suffix.lower() in TABLES:
+        yield from _table(StringIO(text, newline=""), file, lambda _: False)
+    else:
+        yield from _json(StringIO(text), whole=False)
 
 
 def _is_table(file: Path) -> bool:

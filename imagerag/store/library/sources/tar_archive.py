@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.store.library.metadata.sidecars import MEMBER_SUFFIXES, SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
+from imagerag.store.library.sources.archive_manifests import ARCHIVED_MANIFESTS
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member
 
@@ -90,7 +91,7 @@ class CompressedTar(TarArchive):
     def _entries(self, opened: tarfile.TarFile, damage: list[str]) -> Iterator[ArchiveEntry]:
         room = MAX_TEXTS
         for number, one in enumerate(_infos(opened, damage)):
-            if one.name.lower().endswith(MEMBER_SUFFIXES) and one.isfile() and one.size <= room:
+            if one.name.lower().endswith((*MEMBER_SUFFIXES, *ARCHIVED_MANIFESTS)) and one.isfile() and one.size <= room:
                 room -= one.size
                 self._texts[number] = _content(opened, one)
             entry = _entry(one)
