@@ -69,22 +69,35 @@ class KnownFolders:
     """
 
     def __init__(self, paths: Collection[str]) -> None:
-        local = (path for path in paths if not names_server(path))
-        self._folders = {os.path.dirname(split_member(path)[0]): "" for path in local}
+        folders = {os.path.dirname(path) for path in paths}
+        self._folders = {_file_folder(one): "" for one in folders if not names_server(one)}
+        self._known: dict[Path, Path] = {}
 
     def known_path(self, path: Path) -> Path:
         """A path to the same file or folder, under the name that is known; the path itself where none is."""
         folder = path if os.path.isdir(path) else path.parent
-        above, real = os.path.abspath(folder), os.path.realpath(folder)
-        if not self._folders or any(is_below(one, Path(above)) for one in self._folders):
-            return path
+        if folder not in self._known:
+            self._known[folder] = self._known_folder(folder)
+        return path if self._known[folder] == folder else self._known[folder] / path.relative_to(folder)
+
+    def _known_folder(self, folder: Path) -> Path:
+        named = Path(os.path.abspath(folder))
+        if not self._folders or any(is_below(one, named) for one in self._folders):
+            return folder
+        real = os.path.realpath(folder)
         for known in self._folders:
             there = self._folders[known] = self._folders[known] or os.path.realpath(known)
             rest = there[len(real) :]
             name = known.removesuffix(rest)
             if is_below(there, Path(real)) and known.endswith(rest) and os.path.realpath(name) == real:
-                return Path(name) / path.relative_to(folder)
-        return path
+                return Path(name)
+        return folder
+
+
+def _file_folder(folder: str) -> str:
+    """The folder of a file, or of the archive whose members these are."""
+    file, member = split_member(folder)
+    return os.path.dirname(file) if member else file
 
 
 def is_below(path: str, folder: Path) -> bool:
