@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,8 @@ def index_command(
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
+    # In quotes, as patterns are, a shell leaves `~` as it is.
+    paths, manifest = tuple(map(os.path.expanduser, paths)), tuple(map(os.path.expanduser, manifest))
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress = FileProgress(visible=not quiet)

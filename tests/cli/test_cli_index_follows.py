@@ -41,6 +41,15 @@ def test_what_became_of_files_is_counted_and_a_dry_run_says_it_before(imagerag: 
     assert done["moved"] + done["unchanged"] == 6 + done["added"] - done["removed"]
 
 
+def test_a_pattern_in_quotes_may_begin_at_home(
+    imagerag: Imagerag, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(pictures.parent))
+    (pictures.parent / "said.csv").write_text("path,caption\n")
+    told = imagerag("index", "~/pictures/*.png", "--manifest", "~/said.csv", "--library", "mine", "--dry-run", "--json")
+    assert document(told)["added"] == 6
+
+
 def test_a_folder_that_is_empty_now_takes_nothing_out(imagerag: Imagerag, pictures: Path) -> None:
     imagerag("index", pictures, "--library", "mine")
     shutil.rmtree(pictures)

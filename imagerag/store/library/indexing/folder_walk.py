@@ -1,9 +1,12 @@
 """The files below folders."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from imagerag.store.library.locations import names_server, split_member
+from imagerag.store.text_files import clean
 
 
 @dataclass
@@ -13,16 +16,16 @@ class FolderWalk:
     Attributes:
         links_within: folders, without links in their paths, that links may lead into; None is anywhere.
         unread: folders that cannot be read.
-        outside: links that lead elsewhere, and why they are left out.
+        problems: folders that cannot be read and links that lead elsewhere, and why they are left out.
     """
 
     links_within: Sequence[Path] | None
     unread: list[Path] = field(default_factory=list)
-    outside: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
     _visited: set[tuple[int, int]] = field(default_factory=set, repr=False)
 
     def files(self, folder: Path, excluded: Callable[[Path], bool]) -> Iterator[Path]:
-        """Files below a folder, sorted by name, without excluded ones; a folder that cannot be read is one of them."""
+        """Files below a folder, sorted by name, without excluded ones."""
         waiting = [(folder, True)]
         while waiting:
             path, is_folder = waiting.pop()
@@ -32,9 +35,9 @@ class FolderWalk:
             try:
                 status = path.stat()
                 entries = self._entries(path) if (status.st_dev, status.st_ino) not in self._visited else []
-            except OSError:
+            except OSError as error:
                 self.unread.append(path)
-                yield path  # listed later as unreadable
+                self.problems.append((clean(str(path)), f"the folder cannot be read: {error.strerror}"))
                 continue
             self._visited.add((status.st_dev, status.st_ino))
             waiting += reversed([entry for entry in entries if not excluded(entry[0])])
@@ -51,8 +54,55 @@ class FolderWalk:
         target = Path(os.path.realpath(entry.path))
         if any(target.is_relative_to(folder) for folder in self.links_within):
             return False
-        self.outside.append((entry.path, "it is a link that leads out of the folders that may be read"))
+        self.problems.append((clean(entry.path), "it is a link that leads out of the folders that may be read"))
         return True
+
+
+class KnownFolders:
+    """The folders in which a library's files lie, under the names by which it knows them.
+
+    A folder that is reached by a link, too, is one folder: under a second name its files would be further files, and
+    those under the first one would never be found changed or deleted.
+
+    Args:
+        paths: absolute paths of the files.
+    """
+
+    def __init__(self, paths: Collection[str]) -> None:
+        folders = {os.path.dirname(path) for path in paths}
+        self._folders = {_file_folder(one): "" for one in folders if not names_server(one)}
+        self._known: dict[Path, Path] = {}
+
+    def known_path(self, path: Path) -> Path:
+        """A path to the same file or folder, under the name that is known; the path itself where none is."""
+        folder = path if os.path.isdir(path) else path.parent
+        if folder not in self._known:
+            self._known[folder] = self._known_folder(folder)
+        return path if self._known[folder] == folder else self._known[folder] / path.relative_to(folder)
+
+    def _known_folder(self, folder: Path) -> Path:
+        named = Path(os.path.abspath(folder))
+        if not self._folders or any(is_below(one, named) for one in self._folders):
+            return folder
+        real = os.path.realpath(folder)
+        for known in self._folders:
+            there = self._folders[known] = self._folders[known] or os.path.realpath(known)
+            rest = there[len(real) :]
+            name = known.removesuffix(rest)
+            if is_below(there, Path(real)) and known.endswith(rest) and os.path.realpath(name) == real:
+                return Path(name)
+        return folder
+
+
+def _file_folder(folder: str) -> str:
+    """The folder of a file, or of the archive whose members these are."""
+    file, member = split_member(folder)
+    return os.path.dirname(file) if member else file
+
+
+def is_below(path: str, folder: Path) -> bool:
+    """Whether a path is a folder or lies below it."""
+    return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

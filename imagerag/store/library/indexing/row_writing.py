@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -256,8 +256,9 @@ class RowWriter:
         else:
             self.elsewhere[row.id] = str(read_file.path), paths
 
-    def count_elsewhere(self) -> None:
-        """Count the images that were found elsewhere, after the whole scan."""
+    def count_elsewhere(self) -> Collection[str]:
+        """Count the images that were found elsewhere, after the whole scan; returns those that moved."""
+        moved = set()
         for digest, (example, paths) in self.elsewhere.items():
             if any(self.seen.get(path) == digest for path in paths):
                 self.report.count("unchanged")  # the file found first is a copy, because the other one was counted
@@ -265,6 +266,8 @@ class RowWriter:
                 self.report.count("duplicates", example)
             else:
                 self.report.count("moved", example)
+                moved.add(digest)
+        return moved
 
     def _count_new(self, files: Sequence[ReadFile]) -> None:
         first = files[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
-from imagerag.store.library.indexing.folder_walk import FolderWalk
+from imagerag.store.library.indexing.folder_walk import FolderWalk, KnownFolders, is_below
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
@@ -88,7 +88,7 @@ class Scan:
             return member.entry, member.source.read(member)
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
-            raise ValueError("not a regular file, or a folder that may not be read")
+            raise ValueError("it is not a regular file")
         check_file_size(path, status.st_size)
         data = path.read_bytes()
         return replace(entry_of(path, status), size=len(data)), data
@@ -188,7 +188,8 @@ def scan(
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
     """
     manifests, tables = split_manifests(manifest)
-    named_paths = expand(paths, may_be_gone=prune)
+    known_folders = KnownFolders(known_paths)
+    named_paths = expand([known_folders.known_path(path) for path in paths], may_be_gone=prune)
     manifests += [path for path in named_paths.paths if path not in manifests and holds_images(path)]
     there = [path for path in (*named_paths.paths, *tables) if _exists(path, prune, known_paths)]
     for path in there:
@@ -226,13 +227,15 @@ def scan(
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=walk.unread,
-        problems=[*listed.problems, *beside.problems, *sources.problems, *walk.outside, *excluded.problems],
+        problems=[
+            *named_paths.problems,
+            *listed.problems,
+            *beside.problems,
+            *sources.problems,
+            *walk.problems,
+            *excluded.problems,
+        ],
     )
-
-
-def is_below(path: str, folder: Path) -> bool:
-    """Whether a path is a folder or lies below it."""
-    return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
 def _exists(path: Path, prune: bool, known_paths: Collection[str]) -> bool:

@@ -2,15 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import BlobError
 from imagerag.formatting.interface_terms import python_call
+from imagerag.store.library.indexing.folder_walk import is_below
 from imagerag.store.library.indexing.index_report import IndexReport
-from imagerag.store.library.indexing.scan import Scan, entry_of, is_below
+from imagerag.store.library.indexing.scan import Scan, entry_of
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import read_linked
@@ -113,10 +114,12 @@ class Replacements:
     Attributes:
         new: the images, each with an example's path.
         seen: path → the image that it is now.
+        moved: images that count as moved, with all of their paths.
     """
 
     new: dict[str, str]
     seen: Mapping[str, str | None]
+    moved: Collection[str] = frozenset()
 
     def count(self, paths: Iterable[str], report: IndexReport) -> bool:
         """Count one that stands for the image that went from these paths; False where there is none."""
@@ -168,7 +171,7 @@ async def _drop(
             if not replacements.count(sorted(entry.path for entry in by_id[one]), report):
                 report.count("removed", min(by_id[one]).path)
         for row in kept_rows:
-            if remaining[row.id]:
+            if remaining[row.id] and row.id not in replacements.moved:
                 report.paths_removed += sum(
                     (row.id, entry) in gone_entries for entry in {*row.files} - {*remaining[row.id]}
                 )

@@ -156,9 +156,11 @@ def _scalar(value: Any) -> Scalar:
 
 
 def text_of(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return "; ".join(part.strip() for part in value)
-    return string_of(value)
+    """A value as text: a list of texts joined, and an object with a `name`, as an author may be, by its name."""
+    values = value if isinstance(value, list) else [value]
+    parts = [one.get("name") if isinstance(one, dict) else one for one in values]
+    texts = [part.strip() for part in parts if isinstance(part, str)]
+    return "; ".join(texts) if len(texts) == len(parts) else string_of(value)
 
 
 def string_of(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Exclusion of files: thumbnails of file servers, trash folders, and user patterns."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -128,11 +129,10 @@ class IgnorePattern:
 def _ignore_file(file: Path, problems: dict[Problem, None]) -> "list[IgnorePattern]":
     try:
         text = read_text(file)
-    except FileNotFoundError:
-        return []
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        problems[clean(str(file)), f"it leaves out nothing, as it cannot be read: {why}"] = None
+        if file.name in _names(file.parent):  # of a folder that may not be entered, reading any name is refused
+            problems[clean(str(file)), f"it leaves out nothing, as it cannot be read: {why}"] = None
         return []
     from pathspec import GitIgnoreSpec
 
@@ -145,6 +145,13 @@ def _ignore_file(file: Path, problems: dict[Problem, None]) -> "list[IgnorePatte
             continue
         compiled += [IgnorePattern(line, one) for one in found]
     return compiled
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _with_ranges(line: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.store.text_files import clean
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -27,6 +28,8 @@ NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img
 
 MAX_SHARDS: Final = 100_000
 
+_NO_SHARD: Final = "it is in the range that is named, but there is no such file"
+
 
 @dataclass(frozen=True)
 class NamedPaths:
@@ -35,10 +38,12 @@ class NamedPaths:
     Attributes:
         paths: with what the patterns match.
         patterns: absolute.
+        problems: (path, reason) of files that a range of numbers stands for, and that are not there.
     """
 
     paths: Sequence[Path]
     patterns: Sequence[str] = ()
+    problems: Sequence[tuple[str, str]] = ()
 
     def covers(self, path: str) -> bool:
         """Whether an absolute path is one of them, or lies below one; as quick for 100,000 of them as for one."""
@@ -81,16 +86,20 @@ def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:
     """
     unique_paths: dict[Path, None] = {}
     patterns: list[str] = []
+    problems: list[tuple[str, str]] = []
     for path in paths:
         if not _is_pattern(path):
             unique_paths[path] = None
             continue
-        matches = [Path(one) for text in _braces(str(path)) for one in sorted(glob.glob(text, recursive=True))]
+        by_text = {text: sorted(glob.glob(text, recursive=True)) for text in _braces(str(path))}
+        matches = [Path(one) for found in by_text.values() for one in found]
         if not matches and not may_be_gone:
             raise UsageError(f"there is no file or folder {path}, and as a pattern it matches none")
         unique_paths.update(dict.fromkeys(matches))
-        patterns += [os.path.abspath(text) for text in _braces(str(path))]
-    return NamedPaths(list(unique_paths), patterns)
+        patterns += map(os.path.abspath, by_text)
+        if _RANGE.search(str(path)):
+            problems += [(clean(text), _NO_SHARD) for text, found in by_text.items() if not found]
+    return NamedPaths(list(unique_paths), patterns, problems)
 
 
 def base_of(path: Path) -> Path:

@@ -181,6 +181,25 @@ async def test_a_folder_under_the_name_of_a_file_is_not_that_file(folder: Path, 
     await assert_exact(library, folder)
 
 
+async def test_a_folder_under_the_name_of_a_link_is_the_folder(folder: Path, library: Library, picture: Any) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.png").write_bytes(picture("red", mark=41))
+    (folder / "deep" / "b.png").write_bytes(picture("red", mark=42))
+    link, inner = folder.with_name("link"), folder.with_name("inner")
+    link.symlink_to(folder)
+    inner.symlink_to(folder / "deep")
+    added = (await index([link], library)).added
+    assert counts(await index([folder], library)) == {"unchanged": added}
+    assert counts(await index([inner], library)) == {"unchanged": 2}
+    (folder / "deep" / "a.png").write_bytes(picture("red", mark=43))
+    assert counts(await index([folder / "deep" / "a.png"], library)) == {"changed": 1}
+    (folder / "deep" / "b.png").unlink()
+    assert counts(await index([folder], library)) == {"unchanged": added - 1, "removed": 1}
+    link.unlink()
+    assert counts(await index([folder], library)) == {"moved": added - 1}
+    await assert_exact(library, folder)
+
+
 async def test_an_empty_or_missing_root_takes_nothing_out(folder: Path, library: Library, tmp_path: Path) -> None:
     """As when a disk is not mounted: the folder is there and empty, or it is not there at all."""
     await index([folder], library)

@@ -444,6 +444,12 @@ def test_a_number_that_is_none_is_missing(shot):
     assert read == ImageMetadata(metadata={"most": "inf"})
 
 
+@pytest.mark.parametrize("author", [{"@type": "Person", "name": "Ada"}, [{"name": "Ada"}], ["Ada"], "Ada"])
+def test_an_author_that_is_an_object_is_its_name(shot, author):
+    (shot / "shot.json").write_text(json.dumps({"author": author}))
+    assert Sidecars().of(shot / "shot.png").description == ImageMetadata(author="Ada")
+
+
 def test_quotes_may_follow_spaces_in_a_table(shot):
     (shot / "m.csv").write_text('"path" , "caption"\nshot.png, "a card, red"\n')
     assert read_manifest(shot / "m.csv").entries[shot / "shot.png"].caption == "a card, red"

@@ -72,6 +72,10 @@ def test_a_pattern_without_a_match_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="as a pattern it matches none"):
         expand([tmp_path / "*.png"])
     assert expand([tmp_path / "*.png"], may_be_gone=True).paths == []
+    put(tmp_path, "s-1.tar")
+    named = expand([tmp_path / "s-{0..2}.tar", tmp_path / "*.{tar,zip}"])
+    assert named.paths == [tmp_path / "s-1.tar"]
+    assert [Path(path).name for path, _ in named.problems] == ["s-0.tar", "s-2.tar"]
     with pytest.raises(UsageError, match="more than 100,000 files"):
         expand([tmp_path / "{0..999999}.tar"])
     with pytest.raises(UsageError, match="more than 100,000 files"):

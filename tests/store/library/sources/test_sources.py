@@ -108,6 +108,24 @@ async def test_an_archive_is_indexed_with_what_lies_beside_its_images(
     assert (again.unchanged, again.seen, again.did_something) == (4, 4, False)
 
 
+@pytest.mark.parametrize("name", ["cards.zip", "cards.tar", "cards.tar.gz"])
+async def test_an_image_folder_of_hugging_face_in_an_archive(
+    tmp_path: Path, library: Library, picture: Any, name: str
+) -> None:
+    table = "file_name,text,price\nred.png,a red card,3\nin/blue.png,a blue card,4\nlost.png,lost,5\n"
+    content = {"train/metadata.csv": table.encode(), "train/red.png": picture("red"),
+               "train/in/blue.png": picture("blue"), "train/in/blue.txt": b"the sidecar",
+               "metadata.jsonl": b'{"file_name": "green.png", "text": "a green card"}\n',
+               "green.png": picture("green")}  # fmt: skip
+    report = await index([ARCHIVES[name](tmp_path / name, content)], library)
+    assert (report.added, report.captions, report.skipped) == (3, 3, [])
+    [(_, note)] = report.notes
+    assert note == "1 row names no image of the archive in train/metadata.csv, the first in line 4"
+    assert {row.title: (row.caption, row.metadata) for row in await library.rows()} == {
+        "red": ("a red card", {"price": "3"}), "blue": ("the sidecar", {"price": "4"}), "green": ("a green card", {}),
+    }  # fmt: skip
+
+
 async def test_a_changed_archive_is_followed_like_a_changed_folder(
     tmp_path: Path, library: Library, picture: Any
 ) -> None:
@@ -119,8 +137,10 @@ async def test_a_changed_archive_is_followed_like_a_changed_folder(
     content["cards/blue.png"] = picture("blue", mark=7)
     content["moved/yellow.png"] = picture("yellow")
     zipped(archive, content)
+    planned = await index([folder], library, dry_run=True)
     report = await index([folder], library)
-    assert (report.unchanged, report.changed, report.moved, report.removed) == (1, 1, 1, 1)
+    assert (planned.moved, planned.paths_removed) == (1, 0)
+    assert (report.unchanged, report.changed, report.moved, report.removed, report.paths_removed) == (1, 1, 1, 1, 0)
     rows = {row.title: row for row in await library.rows()}
     assert {title: row.files[0].path.partition("::")[2] for title, row in rows.items()} == {
         "red": "cards/red.png", "blue": "cards/blue.png", "yellow": "moved/yellow.png",
