@@ -118,9 +118,9 @@ async def test_an_image_folder_of_hugging_face_in_an_archive(
                "metadata.jsonl": b'{"file_name": "green.png", "text": "a green card"}\n',
                "green.png": picture("green")}  # fmt: skip
     report = await index([ARCHIVES[name](tmp_path / name, content)], library)
-    assert (report.added, report.captions, report.skipped) == (3, 3, [])
-    [(_, note)] = report.notes
-    assert note == "1 row names no image of the archive in train/metadata.csv, the first in line 4"
+    assert (report.added, report.captions, report.notes) == (3, 3, [])
+    [(missing, why)] = report.skipped
+    assert missing == "lost.png" and why.endswith(f"{name}::train/metadata.csv, line 4, but there is no such file")
     assert {row.title: (row.caption, row.metadata) for row in await library.rows()} == {
         "red": ("a red card", {"price": "3"}), "blue": ("the sidecar", {"price": "4"}), "green": ("a green card", {}),
     }  # fmt: skip
