@@ -103,12 +103,18 @@ def caption_language(captions: Iterable[str], declared: Iterable[str] = ()) -> s
         declared: tags that their owner has given to captions (`de`, `pt-BR`), which have a vote each, too.
     """
     sample = [caption for _, caption in zip(range(SAMPLE), captions, strict=False) if _WORD.search(caption)]
-    tags = [primary for tag in declared if (primary := tag.replace("_", "-").partition("-")[0].lower()) in NAMES]
+    tags = filter(None, map(primary_language, declared))
     votes = Counter([*filter(None, map(_vote, sample)), *tags])
     if not votes or votes.total() < VOTERS * len(sample):
         return ""
     language, count = min(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     return language if count >= MAJORITY * votes.total() else ""
+
+
+def primary_language(tag: str) -> str:
+    """The language of a BCP 47 tag: `pt` of `pt-BR`; "" of one that is not in `NAMES`."""
+    primary = tag.strip().replace("_", "-").partition("-")[0].lower()
+    return primary if primary in NAMES else ""
 
 
 def language_name(tag: str) -> str:

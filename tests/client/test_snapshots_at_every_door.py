@@ -264,7 +264,7 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
     made = imagerag(*snapshot, "create", "mine", "v2")
     assert made.stdout.splitlines() == [
         "snapshot mine@v2: 2 images",
-        "2 of them are linked: their bytes stay in their files, not in the snapshot",
+        "2 linked: their bytes stay in their files, not in the snapshot",
     ]
     listed = imagerag(*snapshot, "list", "mine").stdout
     assert [line.split()[0] for line in listed.splitlines()] == ["mine@v1", "mine@v2"]

@@ -32,7 +32,7 @@ MEANINGS = {
     "taken": "when it was taken: `2024`, `2024-05`, `2024-05-01 12:30:00`, also as EXIF writes it",
     "latitude": "where it was taken, in degrees; needs `longitude`",
     "longitude": "likewise",
-    "language": "of the caption, as a BCP 47 tag (`de`, `pt-BR`); in a sidecar that `library export` wrote",
+    "language": "of the caption, as a BCP 47 tag (`de`, `pt-BR`); another value, as `German`, is metadata",
     "metadata": "further values by name",
 }
 """What each field is for; the names are the code's."""

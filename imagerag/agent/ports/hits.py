@@ -41,7 +41,7 @@ class Filter:
     @property
     def condition(self) -> Condition | None:
         """The condition on an image, `exclude` and `only` aside; None where all images pass."""
-        terms: list[Condition] = [Comparison(key="tags", op="=", values=(tag,)) for tag in self.tags]
+        terms: list[Condition] = [Comparison(key="tag", op="=", values=(tag,)) for tag in self.tags]
         terms += [Comparison(key="licence", op="=", values=self.licences)] if self.licences else []
         terms += [self.where.parsed] if self.where else []
         return all_of(terms) if terms else None

@@ -36,7 +36,7 @@ def threshold_text(limit: "CaptionThreshold") -> str:
         f"unrelated captions"
     )
     if limit.accept_rate is None or limit.unrelated_reject_rate is None:
-        return f"of captions: not measured, there are too few captions ({limit.captions:,})"
+        return f"of captions: not measured, too few of {count(limit.captions, 'caption')} say different things"
     near = "" if limit.near_reject_rate is None else f"{percent(limit.near_reject_rate)} of what nearly fits and "
     rates = (
         f"{percent(limit.accept_rate)} of what fits is accepted; {near}{percent(limit.unrelated_reject_rate)} of what "

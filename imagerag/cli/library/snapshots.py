@@ -44,7 +44,7 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
         return _say_document(name, "create", [snapshot])
     say(f"snapshot {bold(snapshot.name)}: {count(snapshot.images, 'image')}")
     if snapshot.linked:
-        say(f"{snapshot.linked:,} of them are linked: their bytes stay in their files, not in the snapshot")
+        say(f"{snapshot.linked:,} linked: their bytes stay in their files, not in the snapshot")
     return 0
 
 

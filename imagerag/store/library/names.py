@@ -31,6 +31,15 @@ def valid_name(name: str) -> str:
     return _valid(name, "a library's name")
 
 
+def valid_new_name(name: str) -> str:
+    """Validate the name that a library gets by renaming, and return it: one of a snapshot is none to change.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    return _valid(name, "a library's name")
+
+
 def valid_tag(tag: str) -> str:
     """Validate the tag of a snapshot, and return it.
 

@@ -85,7 +85,9 @@ def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:
     assert all(one["metadata"]["price"] == 3 and one["licence"] == "CC0-1.0" for one in found)
     again = imagerag("library", "update", "mine", "--filter", "category=gadget", "--tag", "loud", "--yes", "--json")
     assert document(again)["images"] == []
-    assert "say what changes" in one_line(imagerag("library", "update", "mine", drawn / "widget-a.png"))
+    told = one_line(imagerag("library", "update", "mine", drawn / "widget-a.png"))
+    assert "say what changes: --title TEXT" in told
+    assert "--tag TAG, --untag TAG, --set KEY=VALUE, --unset KEY" in told
 
 
 @pytest.mark.parametrize("change", [("update", "--title", "x"), ("remove",)])

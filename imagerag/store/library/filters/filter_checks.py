@@ -12,7 +12,7 @@ from typing import Any, Final
 from imagerag.agent.ports import Filter
 from imagerag.agent.qa.types import short
 from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, FilterExpression, Has, Not, leaves
-from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
+from imagerag.agent.types.filters.keys import BUILT_IN, METADATA, check_condition, column_of, metadata_key
 from imagerag.agent.types.filters.literals import Kind, kinds_of
 from imagerag.store.library.filters.filter_expressions import matching
 from imagerag.store.library.metadata_columns import columns_of
@@ -155,8 +155,11 @@ def _nothing(leaf: Comparison | Has, held_values: HeldValues) -> str:
     key = leaf.has if isinstance(leaf, Has) else leaf.key
     if isinstance(leaf, Comparison) and column_of(key) == "id" and (begins := _beginnings(leaf)):
         return f"no image fits {short(str(leaf), 80)}; the beginning of an id is written {begins}"
-    values = held_values.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
-    return f"no image fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no image has {key}"
+    text = leaf.values[0].strip("*") if isinstance(leaf, Comparison) else ""
+    values, namesake = held_values.words(key, text), f"{METADATA}{key}"
+    found = held_values.words(namesake, text) if column_of(key) else ""
+    more = f"; {namesake} is {found}" if found else ""
+    return (f"no image fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no image has {key}") + more
 
 
 def _beginnings(leaf: Comparison) -> str:

@@ -221,8 +221,8 @@ async def change_images(
     """
     if changes.is_empty:
         raise UsageError(
-            "say what changes: `title=TEXT`, `caption=TEXT`, `tags=TAG`, `licence=TEXT`, "
-            "`metadata=KEY=VALUE`, `unset=KEY`"
+            "say what changes: `title=TEXT`, `caption=TEXT`, `licence=TEXT`, `author=TEXT`, `source=TEXT`, "
+            "`add_tags=TAG`, `remove_tags=TAG`, `set=KEY=VALUE`, `unset=KEY`"
         )
     different, listed, taken_away = list[str](), list[ImageRecord](), TakenAway(changes)
     for at in range(0, len(ids), AT_ONCE):

@@ -16,7 +16,7 @@ from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import alone_now, waiting_lock
 from imagerag.store.library.database import change_renames, folder_of, list_libraries, unknown
-from imagerag.store.library.names import check_new_name, valid_name
+from imagerag.store.library.names import check_new_name, valid_name, valid_new_name
 from imagerag.store.storage_errors import storage_errors
 
 LOCKS: Final = ("files", "writing", "calibrating")
@@ -41,7 +41,7 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
         UsageError: the new name is taken or invalid, or the library is being filled.
         StorageError: the folder cannot be renamed.
     """
-    if valid_name(old) == BUILT_IN_LIBRARY or valid_name(new) == BUILT_IN_LIBRARY:
+    if valid_name(old) == BUILT_IN_LIBRARY or valid_new_name(new) == BUILT_IN_LIBRARY:
         raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue: name another")
     with ExitStack() as stack:
         for lock in (f"{new}.new", *(f"{name}.{kind}" for kind in LOCKS for name in sorted({old, new}))):

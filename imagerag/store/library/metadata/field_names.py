@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from imagerag.agent.caption_language import primary_language
 from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
 from imagerag.store.text_files import plain_name
 
-TEXTS: Final = ("title", "caption", "source", "author", "licence", "camera", "lens", "place")
+LANGUAGE: Final = "language"
+TEXTS: Final = ("title", "caption", "source", "author", "licence", "camera", "lens", "place", LANGUAGE)
 TAKEN: Final = "taken"
 PATH: Final = "path"
 
@@ -105,6 +107,8 @@ def _tells(key: str, value: Any) -> bool:
         return bool(value) and all(isinstance(one, str) for one in value)
     if plain == "subject":
         return False
+    if plain == LANGUAGE:  # of the caption: other names of languages are of what the image shows
+        return isinstance(value, str) and bool(primary_language(value))
     if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
         return True
     if plain in _NAMES[TAKEN]:

@@ -150,7 +150,7 @@ def _of_a_run(run: Mapping[str, Any]) -> ImageMetadata:
 
 def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
     """Metadata from the sidecar of `library export`: all fields count, also empty texts."""
-    texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
+    texts = {name: clean(value) for name in TEXTS if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
     values: dict[str, Any] = {**texts, **(position if None not in position.values() else {}), **_ocr(record)}
     values |= exported_description(record)

@@ -223,7 +223,7 @@ async def test_what_cannot_be_asked_is_told_with_what_there_is(shop, text, words
         (Filter(where=parse_filter("colour=redish")), "no image fits colour=redish; colour is reddish, red"),
         (Filter(where=parse_filter("price>1000")), "price is 7 to 120"),
         (Filter(where=parse_filter("taken<1990")), "taken is 2023-01-01 to 2024-05-03"),
-        (Filter(tags=("mugs",)), "tags is mug"),
+        (Filter(tags=("mugs",)), "no image fits tag=mugs; tag is mug"),
         (Filter(licences=("MIT",)), "licence is CC"),
         (Filter(where=parse_filter("price=7 and colour=red")), "each part by itself fits some"),
         (Filter(where=parse_filter("has lens")), "no image has lens"),
@@ -250,6 +250,19 @@ async def test_texts_among_the_numbers_of_a_key_are_named(shop) -> None:
                                   metadata={"price": price}) for at, price in ((5, "cheap"), (6, "19.5"))])  # fmt: skip
     message = await shop.explain_filter(Filter(where=parse_filter("price=cheapo")))
     assert message == "no image fits price=cheapo; price is 7 to 120; cheap"
+
+
+async def test_metadata_that_is_called_like_a_column_is_named(shop) -> None:
+    await fill(shop, [ImageRecord(image=ImageRef(sha256=f"{at:064x}", media_type="image/png", width=1, height=1),
+                                  metadata={"language": name, "width": 300 + at})
+                      for at, name in ((5, "German"), (6, "Latvian"))])  # fmt: skip
+    for text, told in (
+        ("language=German", "no image has language; metadata.language is German"),
+        ("has language", "no image has language; metadata.language is German, Latvian"),
+        ("width>200", "width is 1 to 10; metadata.width is 305 to 306"),
+    ):
+        assert told in await shop.explain_filter(Filter(where=parse_filter(text)))
+    assert await shop.explain_filter(Filter(where=parse_filter("metadata.language=German"))) == ""
 
 
 async def test_where_something_fits_or_nothing_is_held_there_is_nothing_to_explain(shop, home, embedder) -> None:

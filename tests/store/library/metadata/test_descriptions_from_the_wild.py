@@ -32,6 +32,23 @@ async def rows_of(folder, library, **options):
     return report, {row.title: row for row in await library.rows()}
 
 
+@pytest.mark.parametrize(
+    ("value", "language", "metadata"),
+    [
+        ("de", "de", None),
+        ("pt-BR", "pt-BR", None),
+        ("en_US", "en_US", None),
+        ("German", None, {"language": "German"}),
+        ("tlh", None, {"language": "tlh"}),
+        (7, None, {"language": 7}),
+        ("", None, None),
+    ],
+)
+def test_the_tag_of_a_language_is_that_of_the_caption(value, language, metadata):
+    read = read_metadata({"caption": "ein Krug", "Language": value} if language else {"language": value})
+    assert (read.language, read.metadata) == (language, metadata)
+
+
 # --- sidecars -------------------------------------------------------------------------------------------------------
 
 
