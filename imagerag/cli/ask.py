@@ -100,7 +100,8 @@ def ask_command(
         preset=preset, judge=judge, answerer=answerer, reranker=reranker, library=library, home=globals_.home
     )
     if not quiet and text is not None:
-        message = f"library {rag.settings.library or 'none'} · answered by {rag.questions.answerer}"
+        asked = library or rag.questions.library_sync(options["thread"])
+        message = f"library {asked} · answered by {rag.questions.answerer}"
         say_all([dim(short(message, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
         from imagerag.graphs.runs.records import new_run_id
@@ -108,8 +109,10 @@ def ask_command(
         options["thread"] = new_run_id()  # the id is chosen here, so that a stopped question can be named
 
     async def ask() -> AnswerRecord:
-        saved = text is None
-        record = await (rag.questions.get(options["thread"]) if saved else rag.ask(text or "", **options))
+        if text is None:
+            record = await rag.questions.get(options["thread"])
+        else:
+            record = await rag.ask(text, library=library, **options)
         if sheet is not None:
             await write_file(sheet, await rag.questions.contact_sheet(record))
         if out is not None:

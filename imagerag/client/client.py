@@ -319,7 +319,7 @@ class ImageRAG:
 
         Args:
             question: at most 4,000 characters.
-            library: which one, when not the one this object was made with.
+            library: which one, when not that of the thread's last question, or else the one this object was made with.
             thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own, which begins a thread where
                 there is none of that id (the record's `new_thread` says so). A new one when None.
             follow_up: never begin a thread of a given id.
@@ -367,7 +367,7 @@ class ImageRAG:
             config,
             images=images,
             by=by,
-            library=self.libraries.name(library),
+            library=library,
             compare=compare,
             thread=thread,
             follow_up=follow_up,

@@ -1,13 +1,16 @@
 """`ImageRAG.questions`: questions to libraries, and their answers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from imagerag.agent.errors import UnknownThreadError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunConfig
 from imagerag.client.argument_checks import check_arguments
 from imagerag.client.context import ClientContext
+from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image, keep_image
 from imagerag.graphs.validation import validate_match_reason
@@ -38,6 +41,8 @@ class QAClient:
         *,
         images: Image | Sequence[Image],
         by: Literal["image", "words", "both"] | None,
+        library: str | None,
+        thread: str | None,
         **options: Any,
     ) -> "AnswerRecord":
         """Answer a question. See `ImageRAG.ask`, which makes the config from its arguments."""
@@ -54,8 +59,23 @@ class QAClient:
             judge=settings.with_backends.judge,
             answerer=self.answerer,
             config=config,
+            library=library or await self.library(thread),
+            thread=thread,
             **options,
         )
+
+    async def library(self, thread: str | None = None) -> str:
+        """The library that a question without one of its own is asked of: that of the thread's last question, else the
+        one that this object was made with.
+
+        Raises:
+            UsageError: there is none.
+        """
+        noted = None
+        if thread is not None:
+            with suppress(UnknownThreadError):  # the question begins it
+                noted = (await self.get(thread)).library
+        return LibraryOpening(self._context).name(noted)
 
     async def get(self, thread: str) -> "AnswerRecord":
         """Read the record of a thread's last question, cancelled or not.
@@ -80,6 +100,7 @@ class QAClient:
         return await in_thread(lambda: png(answer_sheet(record.as_json(), images_by_id.__getitem__)))
 
     run_sync = synchronous(run)
+    library_sync = synchronous(library)
     get_sync = synchronous(get)
     images_sync = synchronous(images)
     contact_sheet_sync = synchronous(contact_sheet)

@@ -89,6 +89,18 @@ def test_a_follow_up_asks_on_in_another_process(imagerag: Imagerag) -> None:
     assert "only what the answer before spoke of was looked at" in record["answer"]
 
 
+def test_a_follow_up_is_asked_of_the_library_of_its_thread(imagerag: Imagerag, rag: ImageRAG) -> None:
+    rag.libraries.open_sync("own", create=True)
+    asked = ("ask", "purple circles", "--thread", "mine")
+    assert imagerag(*asked, "--library", "own").exit_code == 3
+    again = imagerag(*asked)
+    assert (again.exit_code, "library own · answered by" in again.stderr) == (3, True)
+    assert rag.ask_sync("and which is cheaper?", thread="mine").library == "own"
+    assert rag.ask_sync("purple circles", thread="mine", library="sketch").library == "sketch"
+    assert rag.ask_sync("and which is cheaper?", thread="mine").library == "sketch"
+    assert rag.ask_sync("purple circles", thread="another").library == "sketch"
+
+
 def test_a_thread_of_ones_own_name_says_when_it_begins(imagerag: Imagerag) -> None:
     asked = ["ask", "purple circles or blue squares", "--thread", "mine"]
     assert "· new thread mine" in imagerag(*asked).stdout
