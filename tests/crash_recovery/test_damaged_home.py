@@ -46,6 +46,9 @@ READING = [
 ]
 
 
+LOOKS_AT_LIBRARIES = ("search", "library", "ask", "doctor")
+"""Of those, the ones that open a library, or look through its files."""
+
 WRITING = ("ask", "doctor")
 """Of those, the ones that cannot do all of their work without writing: a conversation is kept, a disk is tried."""
 
@@ -115,9 +118,11 @@ def assert_typed(result: Result, what: str) -> None:
     assert "library remove" not in result.output, told
 
 
-def read(home: Path, tmp: Path, turn: int | None = None) -> Iterator[tuple[str, Result]]:
-    """Every command that reads; with a turn, every third of them, from that one on."""
-    for command in READING if turn is None else READING[turn % 3 :: 3]:
+def read(home: Path, tmp: Path, turn: int | None = None, always: tuple[str, ...] = ()) -> Iterator[tuple[str, Result]]:
+    """Every command that reads; with a turn, every third of them, from that one on, and those that are always meant."""
+    for number, command in enumerate(READING):
+        if turn is not None and number % 3 != turn % 3 and command[0] not in always:
+            continue
         yield " ".join(command), imagerag(home, *(part.format(tmp=tmp) for part in command))
 
 
@@ -127,9 +132,11 @@ def test_each_file_of_a_home_damaged_in_turn(damage: str, whole: Path, home: Pat
         shutil.rmtree(home)
         shutil.copytree(whole, home)
         DAMAGES[damage](home / name)
-        # Of five damages, one third of the commands each: every command meets every file, and every damage.
-        turn = None if FULL or name.startswith("libraries") else number + list(DAMAGES).index(damage)
-        for command, result in read(home, tmp_path, turn):
+        # Of five damages, one third of the commands each: every command meets every file, and every damage. What opens
+        # a library meets each damage of each of its files that are tried.
+        turn = None if FULL else number + list(DAMAGES).index(damage)
+        always = LOOKS_AT_LIBRARIES if name.startswith("libraries") else ()
+        for command, result in read(home, tmp_path, turn, always):
             assert_typed(result, f"{name} {damage}, {command}")
         repaired = imagerag(home, "doctor", "--repair", "--json")
         assert_typed(repaired, f"{name} {damage}, repair")

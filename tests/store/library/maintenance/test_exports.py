@@ -322,8 +322,10 @@ FALSE_VECTORS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("with_bytes", [True, False])
-@pytest.mark.parametrize("false", FALSE_VECTORS)
+@pytest.mark.parametrize(
+    ("false", "with_bytes"),
+    [*((false, True) for false in FALSE_VECTORS), *((false, False) for false in ("of other images", "none", "nested"))],
+)
 async def test_vectors_of_a_stranger_that_are_not_those_of_the_encoder_are_not_taken(
     home: DataDir, filled: Library, embedder: Any, tmp_path: Path, false: str, with_bytes: bool
 ) -> None:
