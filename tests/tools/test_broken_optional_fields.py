@@ -141,6 +141,13 @@ def client() -> Any:
     return ChatOpenAI(model="m", api_key="k", base_url="http://127.0.0.1:1")  # type: ignore[arg-type]
 
 
+def test_a_response_without_broken_fields_stays_as_it_is() -> None:
+    details = {"reasoning_tokens": 3, "audio_tokens": None}
+    usage = {"prompt_tokens": 12, "completion_tokens": 4, "cost": 0.002, "is_byok": False, "cost_details": None}
+    body = completion(usage={**usage, "completion_tokens_details": details}, service_tier=None)
+    assert without_broken_fields(body) == body
+
+
 @given(counts | json_values)
 def test_a_usage_holds_amounts_only(usage: Any) -> None:
     valid = valid_usage(usage) or {}
