@@ -17,7 +17,7 @@ from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
-from imagerag.tools.openai.optional_fields import without_broken_fields
+from imagerag.tools.optional_fields import without_broken_fields
 from imagerag.tools.pricing.token_usage import counts_of, tokens_of, valid_usage
 from imagerag.tools.rerankers.served import _usage
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, Raw, tiny_png
