@@ -23,7 +23,7 @@ from imagerag.tools.error_bodies import (
     in_good_answer,
     read_body,
 )
-from imagerag.tools.openai.optional_fields import PATHS, without_broken_fields
+from imagerag.tools.optional_fields import PATHS, without_broken_fields
 from imagerag.tools.pricing.billed_cost import note
 from imagerag.tools.public_addresses import is_this_machine
 

@@ -430,6 +430,23 @@ class Asking(ScriptedJudge):
         return interrupt("is this a cat?")
 
 
+class Invalid(ScriptedJudge):
+    """A judge that makes a value that cannot be."""
+
+    async def critique(self, *_: Any, **__: Any) -> Any:
+        return Critique(verdict=Verdict(aligned=True, missing="a hat"))  # type: ignore[arg-type]
+
+
+async def test_a_value_that_cannot_be_is_told_with_its_backend(tmp_path: Path) -> None:
+    rag, _ = judged_by(None, tmp_path)
+    rag.dependencies.use("judge", "mine", Invalid())
+    run = await rag.generate("a cat", max_rounds=0)
+    assert run.reason == (
+        "critique failed: TypeError: scripted:judge made Verdict that cannot be used: missing: it has to be a list, "
+        "not 'a hat'"
+    )
+
+
 async def test_an_interrupt_of_a_backend_is_an_error_of_it(tmp_path: Path) -> None:
     rag, _ = judged_by(None, tmp_path)
     rag.dependencies.use("judge", "mine", Asking())

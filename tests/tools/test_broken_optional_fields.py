@@ -17,7 +17,7 @@ from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
-from imagerag.tools.openai.optional_fields import without_broken_fields
+from imagerag.tools.optional_fields import without_broken_fields
 from imagerag.tools.pricing.token_usage import counts_of, tokens_of, valid_usage
 from imagerag.tools.rerankers.served import _usage
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, Raw, tiny_png
@@ -139,6 +139,13 @@ def client() -> Any:
     from langchain_openai import ChatOpenAI
 
     return ChatOpenAI(model="m", api_key="k", base_url="http://127.0.0.1:1")  # type: ignore[arg-type]
+
+
+def test_a_response_without_broken_fields_stays_as_it_is() -> None:
+    details = {"reasoning_tokens": 3, "audio_tokens": None}
+    usage = {"prompt_tokens": 12, "completion_tokens": 4, "cost": 0.002, "is_byok": False, "cost_details": None}
+    body = completion(usage={**usage, "completion_tokens_details": details}, service_tier=None)
+    assert without_broken_fields(body) == body
 
 
 @given(counts | json_values)

@@ -8,7 +8,7 @@ import pytest
 
 from imagerag.agent.calls.call_context import CallContext, in_call
 from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, RefusalError, UnreadableImageError
-from imagerag.agent.ports import ImagePart
+from imagerag.agent.ports import Filter, ImagePart
 from imagerag.agent.types import Concept, SamplingParams, Verdict
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.describers.vlm import VlmDescriber
@@ -19,6 +19,8 @@ from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.rerankers.served import ServedReranker
+from imagerag.tools.testing.fakes import ScriptedLibrary
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, Raw, tiny_png
 
 V = SamplingParams()
@@ -138,3 +140,39 @@ async def test_an_unreadable_image_of_an_images_endpoint_tells_its_cost(server: 
     with pytest.raises(UnreadableImageError) as failed:
         await generator.generate("a", [], variation=V, size=None)
     assert (failed.value.cost_usd, failed.value.usage) == (pytest.approx(0.001), {"any_in": 100, "any_out": 10})
+
+
+async def test_a_fallback_counts_what_was_paid_for_before(server: MockOpenAIServer) -> None:
+    members = [OpenAIChatImages(name, base_url=server.base_url, price=price) for name in ("a", "b", "c")]
+    refused, words = MockResponse(refusal="I cannot.", usage=USAGE), MockResponse(text="here you are", usage=USAGE)
+    drawn = MockResponse(images=(tiny_png("x"),), usage=USAGE)
+    server.enqueue("chat", refused, words, drawn)
+    generated = await FallbackGenerator(members, on_refusal=True).generate("a", [], variation=V, size=None)
+    assert generated.cost_usd == pytest.approx(0.006)
+    for last, kind in ((refused, RefusalError), (words, BackendError)):
+        server.enqueue("chat", refused, refused, last)
+        with pytest.raises(kind) as failed:
+            await FallbackGenerator(members, on_refusal=True).generate("a", [], variation=V, size=None)
+        assert failed.value.cost_usd == pytest.approx(0.006)
+    server.enqueue("chat", words, refused)
+    with pytest.raises(RefusalError) as failed:
+        await FallbackGenerator(members).generate("a", [], variation=V, size=None)
+    assert failed.value.cost_usd == pytest.approx(0.004)
+
+
+async def test_a_reranker_s_scores_that_cannot_be_used_tell_their_cost() -> None:
+    library = ScriptedLibrary()
+    library.plant("a hat")
+    (hit,) = await library.search("a hat", k=1, filter=Filter())
+
+    reranker = ServedReranker(
+        "m", OpenAICredentials("http://127.0.0.1:1/v1"), price=lambda model, usage: usage["input_tokens"] * 1e-6
+    )
+
+    async def send(body: Any) -> object:
+        return {"results": [], "usage": {"total_tokens": 1000}}
+
+    reranker._send = send  # type: ignore[method-assign]
+    with pytest.raises(JudgeReplyError) as failed:
+        await reranker.rerank("a hat", [hit], [])
+    assert (failed.value.cost_usd, failed.value.usage) == (pytest.approx(0.001), {"input_tokens": 1000})

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent import clock
 from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
+from imagerag.agent.calls.backend_errors import named_errors
 from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.calls.costs import Backends, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
-from imagerag.agent.calls.graph_signals import no_graph_signals
 from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, variation_content
 from imagerag.agent.calls.response_check import checked_response
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
@@ -318,7 +318,7 @@ class ModelCaller:
 
 def _checked(ask: Callable[[], Awaitable[Answer]], kind: type[Answer], backend: str) -> Callable[[], Awaitable[Answer]]:
     async def checked() -> Answer:
-        with no_graph_signals(backend):
+        with named_errors(backend):
             return checked_response(await ask(), kind, backend)
 
     return checked

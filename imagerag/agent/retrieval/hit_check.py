@@ -6,7 +6,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any, Final
 
-from imagerag.agent.calls.graph_signals import no_graph_signals
+from imagerag.agent.calls.backend_errors import named_errors
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Hit, ReferenceLibrary
 from imagerag.agent.types import MAX_COSINE
@@ -78,11 +78,11 @@ def checked_threshold(library: ReferenceLibrary) -> float:
 async def _found(library: ReferenceLibrary, search: Awaitable[Any]) -> Any:
     from pydantic import ValidationError
 
-    try:
-        with no_graph_signals(_named(library)):
+    with named_errors(_named(library)):
+        try:
             return await search
-    except ValidationError as error:  # of a value that it made itself: an `ImageRef` with an id of its own
-        raise _unusable(library, f"{error.title} that cannot be used: {invalid(error)}") from error
+        except ValidationError as error:  # of a value that it made itself: an `ImageRef` with an id of its own
+            raise _unusable(library, f"{error.title} that cannot be used: {invalid(error)}") from error
 
 
 def _problem(hit: Hit) -> str:

@@ -114,20 +114,21 @@ class Fallback(Generic[Member]):
                     response = checked_response(response, kind, member.identity)
                 self._pauses.remove(run_id, place)
                 steps = (*map(_reason, failed), *response.fallback_errors)
-                return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)
+                served_by, cost_usd = response.served_by or member.identity, _total(failed, response)
+                return replace(response, served_by=served_by, fallback_errors=steps, cost_usd=cost_usd)
             except UnreadableImageError as error:
                 unread = UnreadableImageError(_joined([*failed, error]), data=error.data)
-                raise unread.with_cost(error.cost_usd, error.usage) from error
+                raise unread.with_cost(_total(failed, error), error.usage) from error
             except BackendError as error:
                 self._pauses.add(run_id, place, error)
                 failed.append(error)
             except RefusalError as error:
                 failed.append(error)
                 if not self.on_refusal:
-                    raise RefusalError(_joined(failed)).with_cost(error.cost_usd, error.usage) from error
+                    raise RefusalError(_joined(failed)).with_cost(_total(failed[:-1], error), error.usage) from error
             except JudgeReplyError as error:
                 unparsed = JudgeReplyError(_joined([*failed, error]), raw=error.raw)
-                raise unparsed.with_cost(error.cost_usd, error.usage) from error
+                raise unparsed.with_cost(_total(failed, error), error.usage) from error
             except ImageRAGError:
                 raise
             except Exception as error:
@@ -136,8 +137,10 @@ class Fallback(Generic[Member]):
 
     def _nobody(self, failed: list[ImageRAGError]) -> ImageRAGError:
         silent = [error for error in failed if isinstance(error, BackendError)]
+        known = [error.cost_usd for error in failed if error.cost_usd is not None]
+        cost_usd = sum(known) if known else None
         if not silent:
-            return RefusalError(_joined(failed))
+            return RefusalError(_joined(failed)).with_cost(cost_usd, {})
         if len(failed) == 1:
             return failed[0]
         again = [error for error in silent if error.retryable]
@@ -146,7 +149,12 @@ class Fallback(Generic[Member]):
         wait = min(waits) if again and len(waits) == len(again) else None
         nobody = BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
         nobody.sent = any(getattr(error, "sent", True) for error in failed)
-        return nobody
+        return nobody.with_cost(cost_usd, {})
+
+
+def _total(failed: Sequence[ImageRAGError], last: ImageRAGError | GeneratedImage | ModelResponse) -> float | None:
+    """The cost of a response in US dollars, with that of earlier ones as far as their services told it."""
+    return None if last.cost_usd is None else last.cost_usd + sum(error.cost_usd or 0.0 for error in failed)
 
 
 def _own_error(identity: str, error: Exception) -> BackendError:

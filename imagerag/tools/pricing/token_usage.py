@@ -37,21 +37,26 @@ def valid_usage(usage: object) -> dict[str, Any] | None:
     """A usage with its amounts only; None if it is none."""
     if not isinstance(usage, Mapping):
         return None
-    parts = {kind: _amounts(value) for kind, value in usage.items() if _is_details(kind) and isinstance(value, Mapping)}
-    return {**_amounts({kind: value for kind, value in usage.items() if not _is_details(kind)}), **parts} or None
+    details = {kind: parts for kind, parts in usage.items() if _is_details(kind)}
+    amounts = _amounts({kind: value for kind, value in usage.items() if not _is_details(kind)})
+    parts = {kind: value and _amounts(value) for kind, value in details.items() if isinstance(value, Mapping | None)}
+    return {**amounts, **parts} or None
 
 
 def _is_details(kind: str) -> bool:
     return kind.endswith("_details")
 
 
-def _amounts(fields: Mapping[str, Any]) -> dict[str, int | float]:
-    amounts = {kind: value for kind, value in fields.items() if _is_amount(value)}
-    return {kind: int(value) if float(value).is_integer() else value for kind, value in amounts.items()}
+def _amounts(fields: Mapping[str, Any]) -> dict[str, int | float | None]:
+    amounts = {kind: value for kind, value in fields.items() if value is None or _is_amount(kind, value)}
+    return {kind: int(n) if isinstance(n, float) and n.is_integer() else n for kind, n in amounts.items()}
 
 
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+def _is_amount(kind: str, value: object) -> bool:
+    """Whether a value is an amount, or a flag beside the counts, such as OpenRouter's `is_byok`."""
+    if isinstance(value, bool):
+        return not kind.endswith("tokens")
+    return isinstance(value, int | float) and 0 <= value <= _MOST
 
 
 def searches_of(usage: Mapping[str, Any]) -> int:

@@ -19,7 +19,7 @@ from imagerag.tools.credentials import Variable
 from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
-from imagerag.tools.pricing.call_cost import Price, cost_of, price_of, tariff_of
+from imagerag.tools.pricing.call_cost import Price, cost_of, price_of, tariff_of, with_cost
 from imagerag.tools.pricing.token_usage import counts_of
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Number, Reader
@@ -105,13 +105,16 @@ class ServedReranker:
         answer = await map_openai_errors(
             self.identity, self._send(body), timeout_s=self._timeout_s, secrets=self.account.secrets
         )
-        scores = _scores(answer, len(hits), self.identity)
+        usage = _usage(answer)
+        cost_usd = cost_of(self._price, self.model, usage and {**usage, "output_tokens": 0})
+        with with_cost(cost_usd, usage):
+            scores = _scores(answer, len(hits), self.identity)
         places = [at for at, score in enumerate(scores) if self.min_score is None or score >= self.min_score]
         return Ranking(
             order=tuple(sorted(places, key=lambda at: -scores[at])),
             raw=", ".join(f"{score:.4f}" for score in scores),
-            usage=(usage := _usage(answer)),
-            cost_usd=cost_of(self._price, self.model, usage and {**usage, "output_tokens": 0}),
+            usage=usage,
+            cost_usd=cost_usd,
         )
 
     async def _send(self, body: Mapping[str, Any]) -> object:

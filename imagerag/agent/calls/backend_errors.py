@@ -1,23 +1,30 @@
-"""LangGraph's signals inside of a backend: an interrupt of its own would end the run without an outcome."""
+"""Errors that somebody's own backend raises by mistake, told as what they are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from imagerag.agent.errors import BackendError
+from imagerag.formatting.messages import invalid
 
 
 @contextmanager
-def no_graph_signals(who: str) -> Iterator[None]:
-    """Convert a signal to LangGraph (`interrupt`, `Command` to a parent graph) to an error of the backend.
+def named_errors(who: str) -> Iterator[None]:
+    """Convert a signal to LangGraph (`interrupt`, `Command` to a parent graph), which would end the run without an
+    outcome, and a value that cannot be, which pydantic tells without its backend.
 
     Args:
         who: the backend, for the message.
 
     Raises:
         BackendError: the backend raised a signal.
+        TypeError: the backend made a value that cannot be.
     """
+    from pydantic import ValidationError
+
     try:
         yield
+    except ValidationError as error:
+        raise TypeError(f"{who} made {error.title} that cannot be used: {invalid(error)}") from error
     except Exception as error:
         from langgraph.errors import GraphBubbleUp
 
