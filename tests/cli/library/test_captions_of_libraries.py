@@ -57,7 +57,9 @@ def test_captions_are_encoded_searched_and_shown(imagerag: Imagerag, pictures: P
     assert "2 with sketch" in imagerag("library", "stats", "mine").stdout
     calibrated = document(imagerag("library", "calibrate", "mine", "--json"))
     assert calibrated["caption_threshold"]["captions"] == 2
-    assert "too few of 2 captions say different things" in " ".join(imagerag("library", "calibrate", "mine").stdout.split())
+    assert "too few of 2 captions say different things" in " ".join(
+        imagerag("library", "calibrate", "mine").stdout.split()
+    )
     for terms in (("a sofa + red",), ("--image", str(pictures / "one.png"))):
         assert "with one text" in imagerag("search", *terms, "--by", "captions", "--library", "mine").stderr
     imagerag("index", pictures, "--library", "mine", "--caption-embedder", "none")
