@@ -215,7 +215,7 @@ def _of_other_searches(metadata: LibraryMetadata) -> list[dict[str, Any]]:
     settings = {
         "caption_encoder": metadata.caption_encoder.model_dump() if metadata.caption_encoder else None,
         "caption_threshold": limit.cosine if limit else None,
-        "regions": metadata.regions.model_dump() if metadata.regions else None,
+        "regions": metadata.regions,
         "weights": fusion.weights if fusion and fusion.method != "equal" else None,
         "fused_threshold": fusion.threshold.model_dump() if fusion and fusion.threshold else None,
     }

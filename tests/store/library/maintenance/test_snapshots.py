@@ -193,6 +193,7 @@ def test_what_hybrid_searches_and_those_of_captions_depend_on_is_in_its_content(
         metadata.model_copy(update={"fusion": weighed}),
         metadata.model_copy(update={"fusion": weighed.model_copy(update={"weights": {"image": 0.3, "words": 0.7}})}),
         metadata.model_copy(update={"caption_encoder": encoder}),
+        metadata.model_copy(update={"regions": "things-or-tiles"}),
         metadata.model_copy(update={"caption_threshold": CaptionThreshold(cosine=0.8, captions=7, calibrated=now)}),
     ]
     contents = [content_of_snapshot(shop.table.lance, one) for one in variants]
