@@ -304,6 +304,8 @@ class LibraryMaintenance(LibraryMigration):
         from imagerag.agent.ports import Filter
         from imagerag.agent.retrieval.search_queries import explain_filter
 
+        if not await opened.count():
+            return f"library {opened.name!r} holds no images"
         where = Filter(where=parse_filter(filter), tags=tuple(listed(tags)), licences=tuple(listed(licences)))
         return await explain_filter(opened, where) or "no image of those that are named passes the filter"
 

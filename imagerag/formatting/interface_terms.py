@@ -41,7 +41,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
 """Methods of `ImageRAG` → commands."""
 
 _OPTIONS: Final[Mapping[str, str]] = {
-    "subjects": "subject", "images": "image", "tags": "tag", "add_tags": "tag", "remove_tags": "untag", "licences": "licence", "metadata": "set",
+    "subjects": "subject", "images": "image", "tags": "tag", "add_tags": "tag", "remove_tags": "untag",
+    "licences": "licence", "metadata": "set",
     "add_images": "add-image", "exclude_images": "exclude-image", "keep_images": "keep-image", "choose": "select",
     "references": "set-references", "with_bytes": "bytes",
 }  # fmt: skip

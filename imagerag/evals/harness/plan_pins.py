@@ -6,7 +6,7 @@ from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 
 
 async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
-    """The plan with the hashes of the snapshots that it and its arms name, and of those that its libraries are parts of.
+    """The plan with the hashes of the snapshots that it, its arms and the parts of libraries in its suite name.
 
     Raises:
         UnknownLibraryError: there is no such snapshot.

@@ -151,7 +151,7 @@ async def test_parts_of_a_snapshot_are_pinned_to_it(tmp_path: Path) -> None:
     remove_snapshot(whole.table, "v1")
     create_snapshot(whole.table, "v1")
     retaken = await pinned(plan, dependencies_for(DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), recipes))
-    with pytest.raises(UsageError, match="its libraries differ .*'mine@v1' was removed"):
+    with pytest.raises(UsageError, match=r"its libraries differ .*'mine@v1' was removed"):
         retaken.keep(tmp_path)
 
 

@@ -11,6 +11,7 @@ from imagerag.formatting.messages import near
 from imagerag.store.library.description_columns import cleared_description
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET
 from imagerag.store.library.metadata.field_names import TAKEN, fields_of, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.metadata_values import (
@@ -56,7 +57,7 @@ class ImageChanges:
 
     Attributes:
         add_tags, remove_tags: each image keeps its other tags.
-        set: further fields (`camera`, `taken`, …) and metadata keys, parsed as in a sidecar.
+        set: further fields (`camera`, `taken`, …) and metadata keys, parsed as in a sidecar; None and "" remove one.
         unset: fields and metadata keys to remove.
 
     Raises:
@@ -75,9 +76,11 @@ class ImageChanges:
 
     def __post_init__(self) -> None:
         _check_lengths(self)
-        object.__setattr__(self, "set", _checked(self.set))
+        blank = [key for key, value in self.set.items() if value is None or clean(str(value)) == ""]
+        object.__setattr__(self, "set", _checked({key: self.set[key] for key in self.set if key not in blank}))
         for name in ("add_tags", "remove_tags", "unset"):
             object.__setattr__(self, name, listed(getattr(self, name)))
+        object.__setattr__(self, "unset", tuple(dict.fromkeys([*self.unset, *blank])))
 
     @property
     def is_empty(self) -> bool:
@@ -87,15 +90,19 @@ class ImageChanges:
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with the changes."""
         new_values = read_metadata(self.set)
-        metadata = {**row.metadata, **(new_values.metadata or {})}
+        if new_values.taken:  # what the camera's clock showed before says nothing of a time that is set
+            before = {key: value for key, value in row.metadata.items() if key != TAKEN_OFFSET}
+            row = replace(row, taken=None, metadata=before)
         row = new_values.applied_to(row)
+        metadata = dict(row.metadata)
         texts = {name: clean(value) for name in TEXTS if (value := getattr(self, name, None)) is not None}
-        emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in self.unset if name in TEXTS + VALUES}
+        unset = _with_companions(self.unset)
+        emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in TEXTS + VALUES if name in unset}
         emptied |= {"ocr": "", "ocr_confidence": None} if "ocr" in self.unset else {}  # the next `--ocr` reads it again
         emptied |= cleared_description(row) if "description" in self.unset else {}
         tags = dict.fromkeys([*(() if "tags" in self.unset else row.tags), *map(clean, self.add_tags)])
         remaining = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
-        for key in self.unset:
+        for key in unset:
             metadata.pop(key, None)
         return replace(row, **{**texts, **emptied}, tags=remaining, metadata=metadata)
 
@@ -156,14 +163,22 @@ def check_length(name: str, value: Scalar, most: int) -> None:
         raise UsageError(f"{name}: it has {len(value):,} characters, and at most {most:,} are kept")
 
 
+def _with_companions(names: Sequence[str]) -> set[str]:
+    """Fields to empty, with what means nothing without them: half of a position, and the offset of a time."""
+    both = POSITION if any(axis in names for axis in POSITION) else ()
+    return {*names, *both, *([TAKEN_OFFSET] if TAKEN in names else ())}
+
+
 def _checked(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Validate the values to set: an invalid date or coordinate would otherwise become metadata.
 
     Raises:
-        UsageError: a date or coordinate is invalid, or half of a position is missing.
+        UsageError: a date or coordinate is invalid, half of a position is missing, or a name is empty.
     """
     checked_values: dict[str, Scalar] = {}
     for key, value in values.items():
+        if not clean(key):
+            raise UsageError("the name of a field is empty")
         name, is_set = typed_field(key), value not in (None, "")
         if name == TAKEN and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # a year, parsed as a number

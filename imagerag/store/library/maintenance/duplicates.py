@@ -109,10 +109,10 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
 def _no_threshold(library: Library) -> str:
     """The error for a missing threshold, with what to type."""
     if library.metadata.image_threshold is None:
-        why = f"it was not measured yet. Measure it: {python_call('libraries.calibrate', library.name)}, or"
+        why = f"it was not measured yet: {python_call('libraries.calibrate', library.name)}"
     else:
-        why = "it has too few images to measure one, or its encoder cannot tell them apart. Add images, or"
-    return f"library {library.name!r} has no threshold between images: {why} give one: `threshold=0.97`"
+        why = "it has too few images to measure one, or its encoder cannot tell them apart: add images"
+    return f"library {library.name!r} has no threshold between images: {why}. Or give one: `threshold=0.97`"
 
 
 def kept_images(vectors: Any, limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":

@@ -197,16 +197,31 @@ def _described(table: LibraryTable, tag: str) -> Snapshot:
 
 
 def content_of_snapshot(lance: Any, metadata: LibraryMetadata) -> str:
-    """SHA-256 of everything that a search depends on: the rows without file paths, the encoder and the thresholds."""
+    """SHA-256 of everything that a search depends on: the rows without file paths, encoders, thresholds and weights."""
     limits = [one.cosine if one else None for one in (metadata.threshold, metadata.image_threshold)]
     encoder = [metadata.spec, metadata.model, metadata.weights, metadata.preprocess, metadata.dimension]
-    hashed = sha256(json.dumps([encoder, limits]).encode())
+    hashed = sha256(json.dumps([encoder, limits, *_of_other_searches(metadata)]).encode())
     columns = [name for name in row_columns(lance) if name not in PLACES]
     rows = lance.search().select(columns).to_arrow().sort_by("id")
     for start in range(0, rows.num_rows, PART):
         for row in rows.slice(start, PART).to_pylist():
             hashed.update(json.dumps(row, sort_keys=True, default=str).encode())
     return hashed.hexdigest()
+
+
+def _of_other_searches(metadata: LibraryMetadata) -> list[dict[str, Any]]:
+    """What searches by captions and regions, and hybrid ones, depend on; empty where the library has none of it, so
+    that its hash is that of earlier versions."""
+    fusion, limit = metadata.fusion, metadata.caption_threshold
+    settings = {
+        "caption_encoder": metadata.caption_encoder.model_dump() if metadata.caption_encoder else None,
+        "caption_threshold": limit.cosine if limit else None,
+        "regions": metadata.regions,
+        "weights": fusion.weights if fusion and fusion.method != "equal" else None,
+        "fused_threshold": fusion.threshold.model_dump() if fusion and fusion.threshold else None,
+    }
+    known = {name: value for name, value in settings.items() if value is not None}
+    return [known] if known else []
 
 
 def _read(folder: Path) -> Snapshot:

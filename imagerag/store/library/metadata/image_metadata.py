@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from imagerag.agent.types import DescriptionDetails, Scalar
 from imagerag.store.library.description_columns import exported_description
-from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET, offset_between
+from imagerag.store.library.metadata.capture_time import TAKEN_OFFSET, UTC_OFFSET, capture_time, offset_between
 from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, hemisphere_of, written_fields
 from imagerag.store.library.metadata.licence_names import licence_name
 from imagerag.store.library.metadata.metadata_values import (
@@ -109,13 +109,13 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
         fields = {key: field for key, field in fields.items() if field not in POSITION}
     own_fields, left_out, oversized = dict[str, Any](), list[str](), list[str]()
     rest = {key: value for key, value in values.items() if key not in fields}
-    tags, metadata = None, {}
+    tags, metadata, offset = None, {}, ""
     for key, name in fields.items():
         value = values[key]
         if name == "tags":
             tags = tags_of(value, left_out)
         elif name == TAKEN:
-            own_fields[name] = time_of(value)
+            own_fields[name], offset = capture_time(value) or (None, "")
         elif name in POSITION:
             own_fields[name] = degrees_of(value, name, hemisphere_of(rest, name))
         elif name == "metadata":
@@ -126,7 +126,8 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
                 own_fields[name] = licence_name(text) if name == "licence" else text
             else:
                 left_out.append(too_long(key, text, MAX_CAPTION))
-    extra = metadata_of({**rest, **metadata}, left_out, oversized)
+    zone = {TAKEN_OFFSET: offset} if offset else {}
+    extra = metadata_of({**zone, **rest, **metadata}, left_out, oversized)
     if "title" not in own_fields and isinstance(title := extra.get("name"), str):
         own_fields["title"] = title
     return ImageMetadata(

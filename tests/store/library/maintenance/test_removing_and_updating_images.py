@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -345,3 +345,45 @@ def test_texts_of_which_nothing_is_seen_are_none() -> None:
     row = ImageRecord(image=ImageRef(sha256="0" * 64, media_type="image/png", width=1, height=1))
     now = ImageChanges(caption="\u200b", title="\ufeff ", add_tags=["\u00ad", "red"]).applied_to(row)
     assert (now.caption, now.title, now.tags) == ("", "", ("red",))
+
+
+TAKEN = datetime(2024, 5, 3, 10, tzinfo=UTC)
+PLACED = ImageRecord(
+    image=ImageRef(sha256="0" * 64, media_type="image/png", width=1, height=1),
+    camera="X100",
+    taken=TAKEN,
+    latitude=48.1,
+    longitude=11.6,
+    metadata={"taken_offset": "+02:00", "shelf": 3},
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "metadata"),
+    [
+        ({"set": {"camera": "", "shelf": None}}, {"camera": ""}, {"taken_offset": "+02:00"}),
+        ({"set": {"latitude": " "}}, {"latitude": None, "longitude": None}, PLACED.metadata),
+        ({"unset": ["longitude"]}, {"latitude": None, "longitude": None}, PLACED.metadata),
+        ({"unset": ["taken"]}, {"taken": None}, {"shelf": 3}),
+        ({"set": {"taken": "2024-05-03T12:00"}}, {"taken": TAKEN + timedelta(hours=2)}, {"shelf": 3}),
+        (
+            {"set": {"taken": "2024-05-03T12:00Z"}},
+            {"taken": TAKEN + timedelta(hours=2)},
+            {"shelf": 3, "taken_offset": "+00:00"},
+        ),
+        (
+            {"set": {"taken": "2024-05-03T10:00-05:00"}},
+            {"taken": TAKEN},
+            {"shelf": 3, "taken_offset": "-05:00"},
+        ),
+    ],
+)
+def test_what_is_emptied_or_set_leaves_nothing_that_means_something_else(
+    changes: dict[str, Any], fields: dict[str, Any], metadata: dict[str, Any]
+) -> None:
+    assert ImageChanges(**changes).applied_to(PLACED) == replace(PLACED, **fields, metadata=metadata)
+
+
+def test_a_field_without_a_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="the name of a field is empty"):
+        ImageChanges(set={" ": 1})

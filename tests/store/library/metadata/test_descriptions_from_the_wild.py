@@ -49,6 +49,20 @@ def test_the_tag_of_a_language_is_that_of_the_caption(value, language, metadata)
     assert (read.language, read.metadata) == (language, metadata)
 
 
+@pytest.mark.parametrize(
+    ("said", "taken", "metadata"),
+    [
+        ({"taken": "2024-05-03T10:00:30+02:00"}, "2024-05-03 10:00:30", {"taken_offset": "+02:00"}),
+        ({"DateTimeOriginal": "2023:12:31 23:30:00-05:00"}, "2023-12-31 23:30:00", {"taken_offset": "-05:00"}),
+        ({"taken": "2024-05-03T10:00"}, "2024-05-03 10:00:00", None),
+        ({"taken": "2024-05-03T10:00Z", "taken_offset": "+01:00"}, "2024-05-03 10:00:00", {"taken_offset": "+01:00"}),
+    ],
+)
+def test_the_offset_of_a_time_is_kept_beside_it(said, taken, metadata):
+    read = read_metadata(said)
+    assert (f"{read.taken:%Y-%m-%d %H:%M:%S}", read.metadata) == (taken, metadata)
+
+
 # --- sidecars -------------------------------------------------------------------------------------------------------
 
 
