@@ -42,9 +42,11 @@ def _unfinished(home: DataDir) -> Iterator[Path]:
 
 def _last_written(path: Path) -> float:
     """The newest time of a file, or of a folder and all that is below it."""
-    inside = () if path.is_symlink() else os.walk(path)
-    below = (os.path.join(root, name) for root, folders, names in inside for name in (*folders, *names))
-    return max(os.lstat(one).st_mtime for one in (path, *below))
+    paths = [str(path)]
+    if not path.is_symlink():
+        for root, folders, names in os.walk(path):
+            paths += (os.path.join(root, name) for name in (*folders, *names))
+    return max(os.lstat(one).st_mtime for one in paths)
 
 
 def delete(path: Path) -> None:

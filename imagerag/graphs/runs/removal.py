@@ -107,6 +107,7 @@ async def remove_runs(
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(is_made, home, entry.run_id)]
     if busy and not pass_over:
         raise RunStateError(under_way(home.lock(busy[0]), busy[0]))
+    await asyncio.to_thread(remove_unfinished, home)  # first: on a full disk the rest needs some room
     measured = sizes or await measure(dependencies)
     planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=measured)
     removed = []
@@ -126,7 +127,6 @@ async def remove_runs(
                 else:
                     removed.append(run)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
-    await asyncio.to_thread(remove_unfinished, home)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
     remaining = planned.kept + len(planned.runs) - len(removed)

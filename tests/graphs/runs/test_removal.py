@@ -1,6 +1,7 @@
 """Removing runs: what goes, what others need stays, whatever ends the process in between."""
 
 import asyncio
+import os
 import signal
 import sqlite3
 import textwrap
@@ -168,6 +169,16 @@ async def test_an_image_that_was_just_put_is_never_collected_and_an_old_one_is(s
     assert blobs_of(stage) == {kept.sha256}
     assert await collect(dependencies, [], grace_s=-1) > 0
     assert blobs_of(stage) == set()
+
+
+async def test_what_a_killed_process_left_unfinished_goes(stage):
+    await ran(stage, "one", [])
+    left = stage.runner.dependencies.home.blobs / "ab" / ".tmp-0123"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    await remove(stage, "one")
+    assert not left.exists()
 
 
 async def test_links_to_images_that_are_gone_go_with_them_those_of_earlier_versions_too(stage):
