@@ -180,8 +180,8 @@ async def test_a_thread_that_asked_another_library_meanwhile_still_knows_its_sna
     assert (await rag.questions.get(thread)).snapshots == {}
     await taken_anew(rag)
     with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that thread"):
-        await rag.ask("and now?", thread=thread)
-    assert (await rag.ask("and now?", library="mine", thread=thread)).turn == 3
+        await rag.ask("and now?", library="mine@v1", thread=thread)
+    assert (await rag.ask("and now?", thread=thread)).turn == 3
 
 
 @pytest.fixture
