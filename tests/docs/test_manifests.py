@@ -7,7 +7,7 @@ from imagerag.agent.images import formats as image_formats
 from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, MAX_RAW_BYTES
 from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS
 from imagerag.store.library.metadata.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
-from imagerag.store.library.metadata.image_metadata import NOTES, ImageMetadata
+from imagerag.store.library.metadata.image_metadata import NOTES, ImageMetadata, read_metadata
 from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
 from imagerag.store.library.metadata.sidecars import names_of
 from imagerag.store.library.schema import OCR_COLUMNS
