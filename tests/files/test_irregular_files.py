@@ -139,7 +139,7 @@ def test_a_suite_and_a_manifest_that_name_one(kind: str, there: Place, tmp_path:
     (tmp_path / "manifest.csv").write_text("file,caption\nodd.png,odd\n")
     listed = there.invoke("index", str(tmp_path), "--manifest", str(tmp_path / "manifest.csv"), "--library", "odd")
     assert listed.exit_code == 2  # of two files none is a picture
-    assert "odd.png: not a regular file" in listed.output
+    assert "odd.png: it is not a regular file" in listed.output
 
 
 def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
