@@ -1,8 +1,9 @@
 """The files below folders."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from imagerag.store.library.locations import names_server, split_member
@@ -16,13 +17,14 @@ class FolderWalk:
     Attributes:
         links_within: folders, without links in their paths, that links may lead into; None is anywhere.
         unread: folders that cannot be read.
+        visited: the folders by device and inode.
         problems: folders that cannot be read and links that lead elsewhere, and why they are left out.
     """
 
     links_within: Sequence[Path] | None
     unread: list[Path] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
-    _visited: set[tuple[int, int]] = field(default_factory=set, repr=False)
+    visited: dict[tuple[int, int], Path] = field(default_factory=dict)
 
     def files(self, folder: Path, excluded: Callable[[Path], bool]) -> Iterator[Path]:
         """Files below a folder, sorted by name, without excluded ones."""
@@ -34,12 +36,12 @@ class FolderWalk:
                 continue
             try:
                 status = path.stat()
-                entries = self._entries(path) if (status.st_dev, status.st_ino) not in self._visited else []
+                entries = self._entries(path) if (status.st_dev, status.st_ino) not in self.visited else []
             except OSError as error:
                 self.unread.append(path)
                 self.problems.append((clean(str(path)), f"the folder cannot be read: {error.strerror}"))
                 continue
-            self._visited.add((status.st_dev, status.st_ino))
+            self.visited.setdefault((status.st_dev, status.st_ino), path)
             waiting += reversed([entry for entry in entries if not excluded(entry[0])])
 
     def _entries(self, folder: Path) -> list[tuple[Path, bool]]:
@@ -70,28 +72,42 @@ class KnownFolders:
 
     def __init__(self, paths: Collection[str]) -> None:
         folders = {os.path.dirname(path) for path in paths}
-        self._folders = {_file_folder(one): "" for one in folders if not names_server(one)}
+        self._names = {_file_folder(one) for one in folders if not names_server(one)}
         self._known: dict[Path, Path] = {}
 
-    def known_path(self, path: Path) -> Path:
-        """A path to the same file or folder, under the name that is known; the path itself where none is."""
-        folder = path if os.path.isdir(path) else path.parent
+    def known_path(self, file: Path) -> Path:
+        """The path of a file under the known name of its folder; the path itself where there is none."""
+        folder = file.parent
         if folder not in self._known:
-            self._known[folder] = self._known_folder(folder)
-        return path if self._known[folder] == folder else self._known[folder] / path.relative_to(folder)
+            known = os.path.abspath(folder) in self._names
+            name = None if known else self._by_identity.get(_identity(folder))
+            self._known[folder] = Path(name) if name else folder
+        return file if self._known[folder] == folder else self._known[folder] / file.name
 
-    def _known_folder(self, folder: Path) -> Path:
-        named = Path(os.path.abspath(folder))
-        if not self._folders or any(is_below(one, named) for one in self._folders):
-            return folder
-        real = os.path.realpath(folder)
-        for known in self._folders:
-            there = self._folders[known] = self._folders[known] or os.path.realpath(known)
-            rest = there[len(real) :]
-            name = known.removesuffix(rest)
-            if is_below(there, Path(real)) and known.endswith(rest) and os.path.realpath(name) == real:
-                return Path(name)
-        return folder
+    def other_names(self, visited: Mapping[tuple[int, int], Path]) -> dict[str, str]:
+        """Known names of folders that were visited under another name → the names under which their files were found.
+
+        Args:
+            visited: folders by device and inode.
+        """
+        walked = set(map(os.path.abspath, visited.values()))
+        found = ((name, visited.get(_identity(Path(name)) or (0, 0))) for name in self._names - walked)
+        return {name: str(self.known_path(folder / "_").parent) for name, folder in found if folder}
+
+    @cached_property
+    def _by_identity(self) -> dict[tuple[int, int] | None, str]:
+        named = {_identity(Path(one)): one for one in sorted(self._names, reverse=True)}
+        named.pop(None, None)
+        return named
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What is under a folder's name now; None where nothing is."""
+    try:
+        status = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _file_folder(folder: str) -> str:

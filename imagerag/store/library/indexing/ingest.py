@@ -136,13 +136,13 @@ async def index(
             report.warned(warning, warn)
     await indexing.describe(unchanged)
     await indexing.read_and_write(fresh)
-    moved = writer.count_elsewhere()
+    writer.count_elsewhere()
     report.note_oversized()
     vanished = find_vanished(known_files, scan_result, writer.seen, prune=prune)
     with report.timed("write"):
         if not dry_run:
             await keep_texts(library, vanished, known_files, writer.seen, report)
-        replacements = Replacements(writer.replacing, writer.seen, moved)
+        replacements = Replacements(writer.replacing, writer.seen, writer.relocated)
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
     report.elapsed = time.perf_counter() - started
     if ocr and not dry_run:

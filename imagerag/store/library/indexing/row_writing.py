@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,7 @@ class RowWriter:
         counted: images counted already: further files of them are duplicates.
         replacing: new images of changed files, with an example path. They count as `changed` or `added`, depending on
             whether the old images are removed.
+        relocated: images of the library that were found at a path that is new.
         elsewhere: images found at none of their known paths, with the path where they were found and the known ones.
     """
 
@@ -83,6 +84,7 @@ class RowWriter:
     counted: set[str] = field(default_factory=set)
     replacing: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    relocated: set[str] = field(default_factory=set)
     _waiting: ImageBatch = field(default_factory=ImageBatch)
     _begun: float = -math.inf
     _writing: asyncio.Task[None] | None = None
@@ -218,6 +220,7 @@ class RowWriter:
         entries = {one.entry.path: one.entry for one in files}
         by_path = {file.path: file for file in row.files}
         if not entries.keys() <= by_path.keys():
+            self.relocated.add(row.id)
             by_path = {path: file for path, file in by_path.items() if not is_deleted(path)}
         return tuple(sorted({**by_path, **entries}.values()))
 
@@ -256,9 +259,8 @@ class RowWriter:
         else:
             self.elsewhere[row.id] = str(read_file.path), paths
 
-    def count_elsewhere(self) -> Collection[str]:
-        """Count the images that were found elsewhere, after the whole scan; returns those that moved."""
-        moved = set()
+    def count_elsewhere(self) -> None:
+        """Count the images that were found elsewhere, after the whole scan."""
         for digest, (example, paths) in self.elsewhere.items():
             if any(self.seen.get(path) == digest for path in paths):
                 self.report.count("unchanged")  # the file found first is a copy, because the other one was counted
@@ -266,8 +268,6 @@ class RowWriter:
                 self.report.count("duplicates", example)
             else:
                 self.report.count("moved", example)
-                moved.add(digest)
-        return moved
 
     def _count_new(self, files: Sequence[ReadFile]) -> None:
         first = files[0]

@@ -43,6 +43,8 @@ class Scan:
         sources: archives and tables that were listed to the end.
         named: the given folders, files and patterns.
         unread: folders whose content could not be listed.
+        other_names: names by which the library knows folders that were visited under another name → the names under
+            which their files were found.
         problems: (path, reason) of what is left out, apart from files that turn out to be no images.
     """
 
@@ -55,6 +57,7 @@ class Scan:
     sources: Mapping[str, Source] = field(default_factory=dict)
     named: NamedPaths = field(default_factory=lambda: NamedPaths(()))
     unread: Sequence[Path] = ()
+    other_names: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
 
     def entry(self, path: Path) -> FileEntry:
@@ -101,7 +104,13 @@ class Scan:
     def covers(self, path: str) -> bool:
         """Whether a known image lies below the given paths."""
         file = split_member(path)[0]
-        return self.named.covers(file) or self.named.matches(file)
+        return self.named.covers(file) or self.named.matches(file) or os.path.dirname(file) in self.other_names
+
+    def found_path(self, path: str) -> str:
+        """The path under which a known file was found, if its folder was found under another name."""
+        folder = os.path.dirname(split_member(path)[0]) if self.other_names else ""
+        name = self.other_names.get(folder)
+        return name + path[len(folder) :] if name and path.startswith(folder) else path
 
     def described(self, path: Path) -> str:
         """The identity of an image's sidecars and manifest; while it is unchanged, they need not be read again."""
@@ -189,7 +198,8 @@ def scan(
     """
     manifests, tables = split_manifests(manifest)
     known_folders = KnownFolders(known_paths)
-    named_paths = expand([known_folders.known_path(path) for path in paths], may_be_gone=prune)
+    named_paths = expand(paths, may_be_gone=prune)
+    named_paths = replace(named_paths, paths=[known_folders.known_path(path) for path in named_paths.paths])
     manifests += [path for path in named_paths.paths if path not in manifests and holds_images(path)]
     there = [path for path in (*named_paths.paths, *tables) if _exists(path, prune, known_paths)]
     for path in there:
@@ -201,7 +211,8 @@ def scan(
     files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walk = FolderWalk(links_within)
     for path in (Path(os.path.abspath(path)) for path in there):
-        files.update(dict.fromkeys(walk.files(path, excluded.below(path)) if path.is_dir() else [path]))
+        found = walk.files(path, excluded.below(path)) if path.is_dir() else [path]
+        files.update(dict.fromkeys(map(known_folders.known_path, found)))
     for file in manifests:
         files.pop(Path(os.path.abspath(file)), None)
     files.update(dict.fromkeys(listed.images))
@@ -227,6 +238,7 @@ def scan(
         sources=sources.whole,
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=walk.unread,
+        other_names=known_folders.other_names(walk.visited),
         problems=[
             *named_paths.problems,
             *listed.problems,

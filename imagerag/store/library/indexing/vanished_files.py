@@ -67,6 +67,8 @@ def find_vanished(
         if path in ids_by_path:
             now = ids_by_path[path]
             vanished.replaced += [entry for entry in entries if now is not None and entry[0] != now]
+        elif (now := ids_by_path.get(scan.found_path(path))) is not None:
+            vanished.replaced += [entry for entry in entries if entry[0] != now]
         elif (inside or prune) and not _is_below(path, scan.unread) and _is_gone(path, entries, scan):
             is_held = not prune and _in_empty_folder(path, empty)
             (vanished.held if is_held else vanished.gone).extend(entries)
@@ -114,12 +116,12 @@ class Replacements:
     Attributes:
         new: the images, each with an example's path.
         seen: path → the image that it is now.
-        moved: images that count as moved, with all of their paths.
+        relocated: images that have a new path: those that are gone count with it.
     """
 
     new: dict[str, str]
     seen: Mapping[str, str | None]
-    moved: Collection[str] = frozenset()
+    relocated: Collection[str] = frozenset()
 
     def count(self, paths: Iterable[str], report: IndexReport) -> bool:
         """Count one that stands for the image that went from these paths; False where there is none."""
@@ -171,7 +173,7 @@ async def _drop(
             if not replacements.count(sorted(entry.path for entry in by_id[one]), report):
                 report.count("removed", min(by_id[one]).path)
         for row in kept_rows:
-            if remaining[row.id] and row.id not in replacements.moved:
+            if remaining[row.id] and row.id not in replacements.relocated:
                 report.paths_removed += sum(
                     (row.id, entry) in gone_entries for entry in {*row.files} - {*remaining[row.id]}
                 )

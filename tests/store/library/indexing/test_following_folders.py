@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,35 @@ async def test_a_folder_under_the_name_of_a_file_is_not_that_file(folder: Path, 
     (folder / "red.png" / "in.png").write_bytes(picture("red", mark=9))
     assert counts(await index([folder], library)) == {"added": 1, "removed": 1, "unchanged": 7}
     await assert_exact(library, folder)
+
+
+async def test_a_file_under_two_names_of_its_folder_is_one_file(folder: Path, library: Library, picture: Any) -> None:
+    inner = folder.with_name("inner")
+    (folder / "deep").mkdir()
+    for mark in range(3):
+        (folder / "deep" / f"{mark}.png").write_bytes(picture("red", mark=50 + mark))
+    inner.symlink_to(folder / "deep")
+    await index([inner, folder], library)
+    (folder / "deep" / "0.png").write_bytes(picture("red", mark=53))
+    (folder / "deep" / "1.png").unlink()
+    assert counts(await index([folder], library)) == {"changed": 1, "removed": 1, "unchanged": 9}
+    for row in await library.rows():  # as earlier versions wrote it: both names
+        named = {Path(file.path): file for file in row.files}
+        twin = [replace(file, path=str(folder / "deep" / path.name)) for path, file in named.items()
+                if path.parent == inner]  # fmt: skip
+        await library.update_files({row.id: tuple(sorted({*row.files, *twin}))})
+    (folder / "deep" / "2.png").write_bytes(picture("red", mark=54))
+    assert counts(await index([folder], library)) == {"changed": 1, "unchanged": 9}
+
+
+async def test_a_renamed_copy_is_counted_alike_in_a_dry_run(folder: Path, library: Library) -> None:
+    shutil.copy(folder / "red.png", folder / "copy.png")
+    await index([folder], library)
+    (folder / "copy.png").rename(folder / "other.png")
+    planned = await index([folder], library, dry_run=True)
+    report = await index([folder], library)
+    assert (counts(planned), planned.paths_removed) == (counts(report), report.paths_removed)
+    assert (report.duplicates, report.paths_removed) == (1, 0)
 
 
 async def test_a_folder_under_the_name_of_a_link_is_the_folder(folder: Path, library: Library, picture: Any) -> None:
