@@ -116,11 +116,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Half as many again as processors: a third of their time tests wait, for other processes and for clocks."""
+    """Two more than processors, or twice one: a third of their time tests wait, for other processes and for clocks."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors + (processors + 1) // 2
+    return processors + min(processors, 2)
 
 
 def pytest_collection_finish() -> None:
