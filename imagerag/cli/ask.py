@@ -100,8 +100,8 @@ def ask_command(
         preset=preset, judge=judge, answerer=answerer, reranker=reranker, library=library, home=globals_.home
     )
     if not quiet and text is not None:
-        asked = library or rag.questions.library_sync(options["thread"])
-        message = f"library {asked} · answered by {rag.questions.answerer}"
+        library = library or rag.questions.library_sync(options["thread"])
+        message = f"library {library} · answered by {rag.questions.answerer}"
         say_all([dim(short(message, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
         from imagerag.graphs.runs.records import new_run_id

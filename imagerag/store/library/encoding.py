@@ -45,9 +45,7 @@ async def vectors_or_reasons(encode: Encode[T], images: Sequence[T]) -> list[Any
     return results
 
 
-def one_row_each(
-    encode: Callable[[Sequence[T]], Awaitable[Any]], encoder: str
-) -> Callable[[Sequence[T]], Awaitable[Any]]:
+def one_row_each(encode: Encode[T], encoder: str) -> Encode[T]:
     """A method of an encoder whose result is checked by `row_for_each`.
 
     Args:

@@ -10,15 +10,7 @@ from functools import reduce
 from string import digits
 from typing import Any, Final
 
-from imagerag.agent.types.filters.literals import (
-    LATEST,
-    Kind,
-    flag_of,
-    number_of,
-    pattern_of,
-    period_of,
-    spellings,
-)
+from imagerag.agent.types.filters.literals import LATEST, Kind, flag_of, number_of, pattern_of, period_of, spellings
 from imagerag.store.library.schema import id_filter, label
 
 LABELS: Final = "labels"

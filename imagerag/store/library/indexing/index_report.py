@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.check.library_check import LibraryCheck
 
 from imagerag.agent.types import DescriptionEstimate
+from imagerag.formatting.numbers import counted
 from imagerag.store.library.metadata.metadata_values import MAX_VALUE
 
 EXAMPLES: Final = 10
@@ -126,9 +127,8 @@ class IndexReport:
         named = [name for name, _ in self._oversized.most_common(EXAMPLES)]
         more = len(self._oversized) - len(named)
         text = ", ".join(named) + (f" and {more:,} more" if more else "")
-        images = f"{self._with_oversized:,} {'image' if self._with_oversized == 1 else 'images'}"
         why = f"objects and lists longer than {MAX_VALUE:,} characters were left out: {text}"
-        self.notes.append((f"sidecars of {images}", why))
+        self.notes.append((f"sidecars of {counted(self._with_oversized, 'image')}", why))
 
     def skip_changed(self, path: str) -> None:
         """List a file that was changed while it was read."""

@@ -60,10 +60,9 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
         await library.table.write(lambda: rebuild_indexes(library.table.lance))
         repairs += [_repaired(one, "all indexes were built anew") for one in unindexed]
     repairs += await remove_duplicate_rows(library, [one for one in problems if one.kind == "duplicate-row"])
-    nameless = [one for one in problems if one.id and not is_hash(one.id) and one.kind != "duplicate-row"]
-    repairs += [replace(one, advice=_delete_advice(one.id)) for one in nameless]
-    rest = (one for one in problems if is_hash(one.id) and one.kind != "duplicate-row")
-    images = groupby(rest, lambda one: one.id)
+    of_images = [one for one in problems if one.id and one.kind != "duplicate-row"]
+    repairs += [replace(one, advice=_delete_advice(one.id)) for one in of_images if not is_hash(one.id)]
+    images = groupby((one for one in of_images if is_hash(one.id)), lambda one: one.id)
     while part := {digest: list(group) for digest, group in islice(images, AT_ONCE)}:
         repairs += await _cleared(library, [one for group in part.values() for one in group if one.kind in CLEARED])
         repairs += await _mended(home, library, part)

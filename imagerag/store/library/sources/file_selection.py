@@ -131,7 +131,9 @@ def _ignore_file(file: Path, problems: dict[Problem, None]) -> "list[IgnorePatte
         text = read_text(file)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        if file.name in _names(file.parent):  # of a folder that may not be entered, reading any name is refused
+        is_there = os.path.islink(file) or not isinstance(error, FileNotFoundError)
+        # Of a folder that may not be entered, reading any name is refused.
+        if is_there and file.name in _names(file.parent):
             problems[clean(str(file)), f"it leaves out nothing, as it cannot be read: {why}"] = None
         return []
     from pathspec import GitIgnoreSpec
