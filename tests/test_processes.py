@@ -1,6 +1,7 @@
 """What is forked behaves as the process it stands for."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -55,6 +56,15 @@ def test_it_is_killed_and_waited_for() -> None:
         running.kill()
     assert (running.returncode, running.poll(), running.wait()) == (-signal.SIGKILL,) * 3
     running.kill()
+
+
+def test_one_that_ends_while_it_is_killed_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Python("-c", "raise SystemExit(3)") as running:
+        select.select([running._told], [], [])
+        with monkeypatch.context() as patch:
+            patch.setattr(running, "poll", lambda: None)  # as it was when it was asked
+            running.kill()
+    assert running.returncode == 3
 
 
 def test_the_program_and_what_is_slow_are_imported_already() -> None:
