@@ -16,16 +16,16 @@ from imagerag.agent.images.regions import are_separate
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import Region
 from imagerag.store.library.filters.filter_expressions import expression_of
-from imagerag.store.library.index_candidates import ALL_PARTS, PROBES
 from imagerag.store.library.region_columns import (
     BOXES,
     REGIONS,
     assigned,
     boxes_of,
-    has_regions,
+    count_regions,
     image_similarity,
     records_of,
 )
+from imagerag.store.library.vector_indexes import EXACT, index_type, needed_index, parts_to_search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,22 +34,17 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 INDEXED_FROM: Final = 256
-"""Images with regions from which their index pays: a scan without one takes 10 microseconds for each row."""
-
-EXACT_UP_TO: Final = 100_000
-"""Rows below which every part of the index is searched, which is exact and faster than a scan of the vectors."""
+"""Regions from which their index pays: a scan without one takes some 10 microseconds for each."""
 
 DEPTH: Final = 50
 """Images that are found for each thing of a text: one that shows all of them is among those of one."""
 
 CANDIDATES: Final = 5
-"""How many times `k` images, but `DEPTH` at least, an index with few bits of a vector is asked for: of 2,500 images
-with vectors of 512 random numbers, 98 % of the 10 nearest are found so, with `k` alone 79 %."""
+"""How many times `k` images, but `DEPTH` at least, an index that rounds is asked for."""
 
-REFINE: Final = 10
-"""How many times as many candidates of such an index as images are compared by the vectors of their regions."""
-
-_ALL: Final = 1_000_000
+REFINE: Final = 4
+"""How many times as many candidates of such an index as images are compared by the vectors of their regions: of 50,000
+images with 8 regions each, nearly all of the 10 nearest are found so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,23 +130,15 @@ def nearest_regions(
 def _nearest(table: Any, vector: "Vector", k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:
     where = expression_of(table, filter)
     query = table.search(vector, vector_column_name=REGIONS).distance_type("cosine").select([*columns, "_distance"])
-    if table.count_rows() < EXACT_UP_TO:
-        query = query.minimum_nprobes(_ALL).maximum_nprobes(_ALL).limit(k)
-    else:
-        query = query.limit(max(DEPTH, CANDIDATES * k))
-        query = query.minimum_nprobes(PROBES).maximum_nprobes(PROBES if where is None else ALL_PARTS)
-        query = query.refine_factor(REFINE)
+    exact = index_type(table, REGIONS) in (EXACT, None)
+    query = query.limit(k) if exact else query.limit(max(DEPTH, CANDIDATES * k)).refine_factor(REFINE)
+    query = parts_to_search(query, exact, where is not None)
     return records_of((query if where is None else query.where(where)).to_arrow())
 
 
-def regions_index(table: Any, rows: int, quantized: Any) -> Any | None:
-    """The index of the regions for a table of this size; None where it does not pay.
-
-    Args:
-        quantized: the index of a large table.
-    """
-    from lancedb.index import IvfFlat
-
-    if not has_regions(table) or table.count_rows(f"array_length({BOXES}) > 0") < INDEXED_FROM:
+def regions_index(table: Any) -> Any | None:
+    """The index that the regions need; None where it does not pay."""
+    _, regions = count_regions(table)
+    if regions < INDEXED_FROM:
         return None
-    return IvfFlat(distance_type="cosine") if rows < EXACT_UP_TO else quantized
+    return needed_index(regions, table.schema.field(REGIONS).type.value_type.list_size)

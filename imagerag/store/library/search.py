@@ -1,7 +1,7 @@
-"""Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, and the indexes of a library.
+"""Nearest images of a LanceDB table, and the indexes of a library.
 
-Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are inaccurate unless LanceDB refines them, so no threshold is applied to them.
+Similarities are always computed here from the stored vectors. The index of a large library only proposes candidates
+(`vector_indexes`): its own distances are inaccurate unless LanceDB refines them, so no threshold is applied to them.
 """
 
 import time
@@ -16,22 +16,31 @@ from imagerag.agent.ports.hits import best_first
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes, matching
-from imagerag.store.library.index_candidates import ALL_PARTS, BITS, PROBES, candidate_count, is_coarse
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.region_columns import REGION_COLUMNS, REGIONS, has_regions, records_of
 from imagerag.store.library.region_search import QueryVectors, nearest_regions, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of_each, present, row_columns
+from imagerag.store.library.vector_indexes import (
+    EXACT,
+    candidate_count,
+    index_type,
+    is_coarse,
+    is_needed,
+    needed_index,
+    parts_to_search,
+)
 from imagerag.store.library.word_search import needed_word_indexes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INDEX_FROM = 100_000
-"""Rows from which an approximate index pays: below, the exact scan takes at most about 150 ms."""
+INDEX_FROM = 10_000
+"""Vectors from which an index of them pays: a scan of 10,000 with 512 dimensions takes 10 to 20 ms, of 100,000 up to
+230."""
 
 FILTERED_FROM = 10_000
-"""Rows from which indexes of the columns that filters ask pay."""
+"""Rows from which indexes of the columns that filters compare pay."""
 
 HIT_COLUMNS = (
     "id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author", "licence",
@@ -148,21 +157,8 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         alone: no other process writes meanwhile, so files without a version are left over from a stopped writer and are
             also removed.
     """
-    from lancedb.index import BTree
-
     table.optimize()
-    count = table.count_rows()
-    have = {column for index in table.list_indices() for column in index.columns}
-    have -= {column for column in (*VECTORS, REGIONS) if is_coarse(table, column)}
-    needed: dict[str, Any] = {
-        "id": BTree() if count >= INDEX_FROM // 10 else None,
-        **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
-        REGIONS: regions_index(table, count, _vector_index(table, "vector")),
-    }
-    if count >= FILTERED_FROM:
-        needed |= filter_indexes(table)
-    needed = {column: config for column, config in needed.items() if config is not None and column not in have}
-    for column, config in (needed_word_indexes(table) | needed).items():
+    for column, config in _needed_indexes(table).items():
         table.create_index(column, config=config)
     table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
     if len(table.list_versions()) > 1:
@@ -172,15 +168,28 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
-def _vector_index(table: Any, column: str) -> Any:
-    """Choose the vector index by dimension; None for too few vectors. Few bits for each dimension are enough with many
-    dimensions and too little with few."""
-    from lancedb.index import IvfRq, IvfSq
+def _needed_indexes(table: Any) -> dict[str, Any]:
+    """The indexes that a table of this size lacks: column → configuration."""
+    from lancedb.index import BTree
 
-    if table.count_rows(f"{column} IS NOT NULL") < INDEX_FROM:
-        return None
-    wide = table.schema.field(column).type.list_size >= 256
-    return IvfRq(distance_type="cosine", num_bits=BITS) if wide else IvfSq(distance_type="cosine")
+    needed = needed_word_indexes(table) | needed_vector_indexes(table)
+    if table.count_rows() >= FILTERED_FROM:
+        have = {column for index in table.list_indices() for column in index.columns}
+        filtered = {"id": BTree(), **filter_indexes(table)}
+        needed |= {column: config for column, config in filtered.items() if column not in have}
+    return needed
+
+
+def needed_vector_indexes(table: Any) -> dict[str, Any]:
+    """The indexes of vectors that a table of this size lacks, or has of another type: column → configuration."""
+    fitting = {name: _vector_index(table, name) for name in present(table, VECTORS)} | {REGIONS: regions_index(table)}
+    return {name: config for name, config in fitting.items() if config is not None and is_needed(table, name, config)}
+
+
+def _vector_index(table: Any, column: str) -> Any | None:
+    """The index that a column of vectors needs; None where a scan does."""
+    count = table.count_rows(f"{column} IS NOT NULL")
+    return None if count < INDEX_FROM else needed_index(count, table.schema.field(column).type.list_size)
 
 
 def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str], vector: str = "vector") -> Any:
@@ -189,18 +198,14 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
     Args:
         vector: the column of the rows' vectors.
     """
-    where = expression_of(table, filter)
-    query = (
-        table.search(vectors, vector_column_name=vector)
-        .distance_type("cosine")
-        .select([*columns, "_distance"])
-        .limit(k)
-        .refine_factor(ceil(candidate_count(table.count_rows(), k) / k))
-        .nprobes(PROBES)
-    )
+    where, exact = expression_of(table, filter), index_type(table, vector) in (EXACT, None)
+    query = table.search(vectors, vector_column_name=vector).distance_type("cosine").select([*columns, "_distance"])
+    query = parts_to_search(query.limit(k), exact, where is not None)
+    if not exact:
+        query = query.refine_factor(ceil(candidate_count(table.count_rows(), k) / k))
     if is_coarse(table, vector):
         query = query.bypass_vector_index()
-    return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
+    return (query if where is None else query.where(where)).to_arrow()
 
 
 def hit_columns(table: Any, query: QueryVectors) -> list[str]:

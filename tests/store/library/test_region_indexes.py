@@ -15,7 +15,7 @@ from imagerag.agent.types import ImageRef, Region
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.data_dir import DataDir
 from imagerag.store.integrity_check import check_indexes
-from imagerag.store.library import region_search, search
+from imagerag.store.library import region_search, search, vector_indexes
 from imagerag.store.library.library import Library
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.region_columns import BOXES as BOXES_COLUMN
@@ -101,9 +101,8 @@ async def test_the_nearest_region_is_found_though_an_index_has_one_bit_for_each_
     allowed = [record for record in records if json.loads(record["metadata"])["shelf"] < 10]
     owners = [record["id"] for record in allowed for _ in record[REGIONS]]
     regions = np.concatenate([np.asarray(record[REGIONS], np.float32) for record in allowed])
-    for name in ("INDEXED_FROM", "EXACT_UP_TO"):
-        monkeypatch.setattr(region_search, name, 1)
-    monkeypatch.setattr(search, "INDEX_FROM", 1)
+    monkeypatch.setattr(region_search, "INDEXED_FROM", 1)
+    monkeypatch.setattr(vector_indexes, "EXACT_UP_TO", 1)
     for index in lance.list_indices():
         lance.drop_index(index.name)
     await library.optimize()
@@ -128,8 +127,7 @@ async def test_an_index_finds_what_a_scan_finds(
     assert sum(region is not None for hits in scanned[""] for *_, region in hits) > 30
     monkeypatch.setattr(region_search, "INDEXED_FROM", 1)
     if size == "quantized":
-        monkeypatch.setattr(region_search, "EXACT_UP_TO", 1)
-        monkeypatch.setattr(search, "INDEX_FROM", 1)
+        monkeypatch.setattr(vector_indexes, "EXACT_UP_TO", 1)
     await library.optimize()
     kinds = {index.columns[0]: index.index_type for index in lance.list_indices()}
     assert kinds[REGIONS] == {"exact": "IvfFlat", "quantized": "IvfRq" if dimension == 256 else "IvfSq"}[size]

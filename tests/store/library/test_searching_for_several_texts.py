@@ -14,11 +14,11 @@ from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import fusion, search
-from imagerag.store.library.index_candidates import BITS
 from imagerag.store.library.indexing.caption_encoding import encode_captions, use_caption_embedder
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
+from imagerag.store.library.vector_indexes import BITS
 
 TEXTS = ("a red car", "a wooden boat by a lake", "nothing of this kind")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import index_candidates, search
+from imagerag.store.library import search, vector_indexes
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
 from imagerag.store.library.recent_records import RecentRecords
@@ -66,10 +66,18 @@ def recall(library: Library) -> float:
     ) / (K * QUERIES)
 
 
-async def test_what_texts_find_through_an_index(indexed: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def kind(library: Library) -> str | None:
+    return vector_indexes.index_type(library.table.view, "vector")
+
+
+async def test_what_texts_find_through_the_index_of_a_large_library(
+    indexed: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "INDEX_FROM", 4000)
+    monkeypatch.setattr(vector_indexes, "EXACT_UP_TO", 4000 * DIMENSION)
     await indexed.optimize()
-    assert index_candidates.bits_of(indexed.table.view, "vector") == index_candidates.BITS
+    assert kind(indexed) == "IvfRq"
+    assert vector_indexes.bits_of(indexed.table.view, "vector") == vector_indexes.BITS
     assert recall(indexed) >= 0.98
 
 
@@ -81,8 +89,9 @@ async def test_an_index_of_an_earlier_version_is_not_used_and_made_again(
     from lancedb.index import IvfRq
 
     monkeypatch.setattr(search, "INDEX_FROM", 4000)
+    monkeypatch.setattr(vector_indexes, "EXACT_UP_TO", 4000 * DIMENSION)
     indexed.table.lance.create_index("vector", config=IvfRq(distance_type="cosine", num_bits=1))
-    assert index_candidates.is_coarse(indexed.table.view, "vector")
+    assert vector_indexes.is_coarse(indexed.table.view, "vector")
     assert recall(indexed) == 1
     with monkeypatch.context() as patch:
         patch.setattr(search, "is_coarse", lambda *_: False)
@@ -90,5 +99,35 @@ async def test_an_index_of_an_earlier_version_is_not_used_and_made_again(
     assert await indexed.tidying_pays(0)
     await indexed.optimize()
     assert not await indexed.tidying_pays(0)
-    assert not index_candidates.is_coarse(indexed.table.view, "vector")
+    assert not vector_indexes.is_coarse(indexed.table.view, "vector")
     assert recall(indexed) >= 0.98
+
+
+async def test_the_index_of_a_smaller_library_finds_all_and_is_made_anew_as_it_grows(
+    indexed: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind(indexed):
+        indexed.table.lance.drop_index("vector_idx")
+    assert not await indexed.tidying_pays(0), "a scan of so few vectors is as fast"
+    monkeypatch.setattr(search, "INDEX_FROM", IMAGES)
+    assert await indexed.tidying_pays(0)
+    await indexed.optimize()
+    assert kind(indexed) == "IvfFlat"
+    assert not await indexed.tidying_pays(0)
+    assert recall(indexed) == 1
+    monkeypatch.setattr(vector_indexes, "EXACT_UP_TO", IMAGES * DIMENSION - 1)
+    assert await indexed.tidying_pays(0)
+    assert recall(indexed) == 1, "it is searched as it is until then"
+    await indexed.optimize()
+    assert kind(indexed) == "IvfRq"
+    assert not await indexed.tidying_pays(0)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "dimension", "index"),
+    [(10_000, 512, "IvfFlat"), (78_000, 512, "IvfFlat"), (79_000, 512, "IvfRq"), (20_000, 2048, "IvfRq"),
+     (1_000_000, 32, "IvfFlat"),
+     (1_000_000, 64, "IvfSq"), (1_000_000, 300, "IvfSq"), (1_000_000, 304, "IvfRq")],
+)  # fmt: skip
+def test_the_index_suits_the_number_of_vectors_and_their_length(vectors: int, dimension: int, index: str) -> None:
+    assert type(vector_indexes.needed_index(vectors, dimension)).__name__ == index
