@@ -80,9 +80,11 @@ async def settle(
         calibrate: False leaves the threshold as it is; `imagerag doctor` reports it as stale.
         timed: measures the stages `write` and `calibrate`.
     """
-    stale = bool(await library.count()) and await library.is_stale()
+    written = changed + len(removed)
+    matters = calibrate or not written  # comparing the content reads the texts of all images
+    stale = matters and bool(await library.count()) and await library.is_stale()
     with timed("write"):
-        if await library.tidying_pays(changed + len(removed) or int(stale)):
+        if await library.tidying_pays(written or int(stale)):
             await library.optimize()
         elif await in_thread(_has_copies_of_removed, library, removed):
             await library.remove_strays()

@@ -4,8 +4,8 @@ Up to `EXACT` vectors the result is that of comparing every pair, in a fraction 
 that most of their length lies in a few directions. A cosine is at most the product of these parts plus the product of
 the lengths of the rest; only pairs that could reach the limit by this bound are compared completely.
 
-Above that, vectors of the same cell and of near cells are compared (`vector_cells`) where few cells are near: that takes
-a hundredth of the time at a million vectors that lie apart. About 1 in 200 of the pairs right at the limit may be
+Above that, vectors of the same cell and of near cells are compared (`vector_cells`) where few cells are near: that
+takes a hundredth of the time at a million vectors that lie apart. About 1 in 200 of the pairs right at the limit may be
 missed, and fewer of more similar ones; every pair found reaches the limit. Where most cells are near, as at a low limit
 in a narrow cone of vectors, every pair is compared as well.
 
@@ -201,7 +201,9 @@ def outlines(vectors: Any, limit: float) -> "Vectors":
         return vectors
     short_vectors = np.empty((len(vectors), best + 1), dtype=np.float32)
     for start in range(0, len(vectors), COLUMNS):
-        short_vectors[start : start + COLUMNS] = _shortened(vectors[start : start + COLUMNS].astype(np.float32), turn[:, :best])
+        short_vectors[start : start + COLUMNS] = _shortened(
+            vectors[start : start + COLUMNS].astype(np.float32), turn[:, :best]
+        )
     return short_vectors
 
 
