@@ -28,7 +28,7 @@ def edited(row: ImageRecord, at: int) -> ImageRecord:
     return replace(
         row, title=text, caption=other, licence=text, camera=other, language="de", source=text, described=text,
         tags=tuple(filter(None, (text, other)[: at % 3])), taken=TIMES[at % len(TIMES)],
-        latitude=COORDINATES[at % 3], longitude=COORDINATES[at % 2], size_bytes=2**40 * at,
+        latitude=COORDINATES[at % 3], longitude=COORDINATES[at % 2],
         metadata={"kind": text, "it's": NUMBERS[at % len(NUMBERS)]},
     )  # fmt: skip
 
@@ -65,8 +65,7 @@ async def test_values_of_every_kind_are_written_as_they_are(
         await library.update([row])
         await library.update_files({row.id: FILES[: at % 3]})
     assert bool(merged) is not bool(few)
-    for row, now in zip([replace(row, files=FILES[: at % 3]) for at, row in enumerate(wanted)], await library.rows(), strict=True):
-        assert {n: v for n, v in vars(row).items() if vars(now)[n] != v} == {}
+    assert await library.rows() == [replace(row, files=FILES[: at % 3]) for at, row in enumerate(wanted)]
     thumbnails = library.table.lance.search().select(["thumbnail", "vector"]).to_arrow().to_pylist()
     assert all(row["thumbnail"] == b"t" and sum(row["vector"]) == 1 for row in thumbnails)
 
