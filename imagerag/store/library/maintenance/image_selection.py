@@ -5,14 +5,14 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import FilterExpression
 from imagerag.formatting.interface_terms import QUERY, python_call
 from imagerag.store.library.library import Library
-from imagerag.store.library.locations import MEMBER
+from imagerag.store.library.locations import MEMBER, path_text
 from imagerag.store.library.schema import ImageRecord, present
 from imagerag.store.library.search import matching_ids
 from imagerag.store.text_files import listed
@@ -87,20 +87,43 @@ async def _ids_of(library: Library, names: Sequence[str]) -> set[str]:
 
 def _ids_by_name(library: Library, names: Sequence[str]) -> set[str]:
     """The ids that match the names, in one pass over all rows."""
+    import pyarrow.compute as pc
+
     hits: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in names}
-    name_paths = [(name, _path_of(name)) for name in hits]
     lance = library.table.lance
-    columns = present(lance, ("id", "source", "files"))
-    for batch in lance.search().select(columns).to_batches(ROWS):
-        for record in batch.to_pylist():
-            paths = [file["path"] for file in record.get("files") or ()] or [record["source"] or ""]
-            for name, path in name_paths:
-                by_id, by_path = hits[name]
-                if ID.fullmatch(name) and record["id"].startswith(name):
-                    by_id.add(record["id"])
-                if _is_at(paths, name, path):
-                    by_path.add(record["id"])
+    for batch in lance.search().select(present(lance, ("id", "source", "files"))).to_batches(ROWS):
+        paths = _paths(batch)
+        for name, (by_id, by_path) in hits.items():
+            if ID.fullmatch(name):
+                by_id.update(batch["id"].filter(pc.starts_with(batch["id"], name)).to_pylist())
+            by_path.update(paths["id"].filter(_are_at(paths["path"], name)).to_pylist())
     return {one for name, (by_id, by_path) in hits.items() for one in _one_meaning(library.name, name, by_id, by_path)}
+
+
+def _paths(rows: Any) -> Any:
+    """Id and path of each file of some rows; of a row without one, those of its source."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sources = pa.table({"id": rows["id"], "path": pc.fill_null(rows["source"], "")})
+    if "files" not in rows.schema.names:
+        return sources
+    files = rows["files"]
+    of_files = rows["id"].take(pc.list_parent_indices(files)), pc.struct_field(pc.list_flatten(files), "path")
+    without = pc.equal(pc.fill_null(pc.list_value_length(files), 0), 0)
+    return pa.concat_tables([pa.table(of_files, names=["id", "path"]), sources.filter(without)])
+
+
+def _are_at(paths: Any, name: str) -> Any:
+    """Whether each path is that of a name, or lies in that folder or archive."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    path = path_text(os.path.abspath(os.path.expanduser(name)))
+    are_at = pc.is_in(paths, pa.array([path, name.encode(errors="backslashreplace").decode()]))
+    for folder in (path.rstrip(os.sep) + os.sep, path + MEMBER):
+        are_at = pc.or_(are_at, pc.starts_with(paths, folder))
+    return are_at
 
 
 def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) -> Iterable[str]:
@@ -113,16 +136,6 @@ def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) ->
             f"{python_call('libraries.search', QUERY, library=library)} finds it"
         )
     return by_id | by_path
-
-
-def _path_of(name: str) -> str:
-    return os.path.abspath(os.path.expanduser(name))
-
-
-def _is_at(paths: Sequence[str], name: str, path: str) -> bool:
-    """Whether one of an image's files is at a path, or in that folder or archive."""
-    within = (path.rstrip(os.sep) + os.sep, path + MEMBER)
-    return any(one in (path, name) or one.startswith(within) for one in paths)
 
 
 def path_of(row: ImageRecord) -> str:

@@ -180,7 +180,7 @@ def _cosines(vectors: Any, ones: "Places", others: "Places") -> "Vectors":
     return cosines
 
 
-def outlines(vectors: Any, limit: float) -> "Vectors":
+def outlines(vectors: Any, limit: float) -> Any:
     """Short vectors whose products are upper bounds of the vectors' products: the main parts, and the length of the
     rest. Float32 [rows, directions + 1]; the vectors themselves if shortening does not pay off."""
     import numpy as np

@@ -47,7 +47,7 @@ async def test_images_are_named_by_id_file_folder_and_filter(library: Library, f
     assert await select_ids(library, [folder / "shades"], tags=["loud"]) == []
 
 
-@pytest.mark.parametrize("name", ["nowhere.png", "abcdef0123", "f" * 64])
+@pytest.mark.parametrize("name", ["nowhere.png", "abcdef0123", "f" * 64, "\udcff.png"])
 async def test_a_name_that_stands_for_nothing_is_refused(library: Library, folder: Path, name: str) -> None:
     await index([folder], library)
     with pytest.raises(UsageError, match="holds no image"):
