@@ -1,7 +1,7 @@
 """The known files of a library, so that a scan opens only new and changed ones."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from imagerag.store.library.metadata.text_origins import sidecars_in
@@ -31,19 +31,30 @@ class KnownFiles:
     def of(cls, table: Any) -> "KnownFiles":
         """Read them from an Arrow table with ids, captions and, if present, the columns `files` and `described`."""
         by_path: dict[str, list[Entry]] = {}
-        ids: dict[str, bool] = {}
+        captioned: dict[str, bool] = {}
         described: dict[str, str] = {}
         of_earlier: set[str] = set()
         for batch in table.to_batches(10_000):
-            for record in batch.to_pylist():
-                ids[record["id"]] = bool(record["caption"])
-                described[record["id"]] = sidecars_in(record.get("described") or "")
-                if not record.get("files"):
-                    of_earlier.add(record["id"])
-                for file in record.get("files") or ():
-                    by_path.setdefault(file["path"], []).append((record["id"], FileEntry(**file)))
-        return cls(by_path, ids, described, of_earlier)
+            ids = batch["id"].to_pylist()
+            captioned.update(zip(ids, map(bool, batch["caption"].to_pylist()), strict=True))
+            sidecars = batch["described"].to_pylist() if "described" in batch.schema.names else [""] * len(ids)
+            described.update((one, sidecars_in(text or "")) for one, text in zip(ids, sidecars, strict=True))
+            entries = _entries(ids, batch["files"]) if "files" in batch.schema.names else []
+            of_earlier.update(ids)
+            for entry in entries:
+                of_earlier.discard(entry[0])
+                by_path.setdefault(entry[1].path, []).append(entry)
+        return cls(by_path, captioned, described, of_earlier)
 
     def unchanged(self, entry: FileEntry) -> str | None:
         """The id of the image in a file, if the file is certainly unchanged since it was read."""
         return next((one for one, known_entry in self.by_path.get(entry.path, ()) if known_entry == entry), None)
+
+
+def _entries(ids: Sequence[str], files: Any) -> list[Entry]:
+    """The files of some rows, from an Arrow array of lists, without a mapping for each."""
+    import pyarrow.compute as pc
+
+    flat, owners = pc.list_flatten(files), pc.list_parent_indices(files).to_pylist()
+    columns = [pc.struct_field(flat, one.name).to_pylist() for one in fields(FileEntry)]
+    return [(ids[owner], FileEntry(*values)) for owner, *values in zip(owners, *columns, strict=True)]

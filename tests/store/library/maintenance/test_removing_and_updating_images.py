@@ -290,6 +290,21 @@ def test_a_year_is_a_date_though_it_is_typed_like_a_number() -> None:
     assert (new.latitude, new.longitude, dict(new.metadata)) == (56.9, 24.1, {"shelf": 7})
 
 
+async def test_after_a_change_without_calibration_no_texts_are_compared(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await index([folder], library)
+    before, row = library.metadata.threshold, (await library.rows())[0]
+    await library.update([replace(row, caption="another one")])
+    monkeypatch.setattr("imagerag.store.library.library_reader.content_of", lambda _: pytest.fail("they are read"))
+    await settle(library, changed=1, calibrate=False)
+    monkeypatch.undo()
+    assert await library.is_stale()
+    await settle(library, changed=1)
+    assert not await library.is_stale()
+    assert library.metadata.threshold != before
+
+
 async def test_a_change_must_be_named(library: Library) -> None:
     with pytest.raises(UsageError, match="say what changes"):
         await change_images(library, [], ImageChanges())
