@@ -23,6 +23,7 @@ from imagerag.store.library.indexing.caption_encoding import encode_new_captions
 from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.descriptions import describe_images, estimate, undescribed
 from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.known_links import read_links, still_used, write_links
 from imagerag.store.library.indexing.ocr import read_words
 from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
@@ -104,6 +105,7 @@ async def index(
     named_paths = [Path(path) for path in paths]
     with report.timed("read"):
         known_files = await library.table.known_files()
+        known_links = await asyncio.to_thread(read_links, library.folder)
         if not dry_run:
             await asyncio.to_thread(check_writable, library.folder, SPARE)
         scan_result = await asyncio.to_thread(
@@ -114,6 +116,7 @@ async def index(
                 allow_outside=allow_outside,
                 prune=prune,
                 known_paths=known_files.by_path.keys(),
+                known_links=known_links,
                 links_within=None if links_within is None else [folder.resolve() for folder in links_within],
             )
         )
@@ -144,6 +147,10 @@ async def index(
             await keep_texts(library, vanished, known_files, writer.seen, report)
         replacements = Replacements(writer.replacing, writer.seen, writer.relocated)
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
+        if not dry_run:
+            links = still_used(scan_result.known_links, [*known_files.by_path, *writer.seen])
+            if links != known_links:
+                await library.table.write(lambda: write_links(library.folder, links))
     report.elapsed = time.perf_counter() - started
     if ocr and not dry_run:
         with report.timed("ocr"):
