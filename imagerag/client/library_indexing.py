@@ -194,7 +194,7 @@ class LibraryIndexing(LibraryChecks):
     async def watch(
         self, *paths: str | Path, library: str | None = None, exclude: TextList = (), **options: Any
     ) -> "AsyncIterator[IndexReport]":
-        """Index paths, and again whenever something below them changes, until the iteration is ended.
+        """Index paths, and again whenever something below them or a manifest changes, until the iteration is ended.
 
         A path that is gone, as with a disk that is not mounted, is told by `warn` and followed again when it is back.
         The threshold is measured anew when nothing changed for a while, not after every change; one that is out of date
@@ -210,7 +210,9 @@ class LibraryIndexing(LibraryChecks):
         from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
         from imagerag.store.library.library_metadata import read_library_metadata
 
-        followed = [Path(path) for path in paths]
+        manifest = options.get("manifest") or ()
+        manifests = [manifest] if isinstance(manifest, str | Path) else manifest
+        followed = [Path(path) for path in (*paths, *manifests)]
         watched = changes(followed, listed(exclude))
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
