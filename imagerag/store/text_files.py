@@ -65,7 +65,11 @@ def is_windows_1252(file: Path) -> bool:
     if _is_utf_8(file):
         return False
     beginning = (data := read_regular(file))[:4096]
-    return utf_8_text(data) is None and not beginning.count(0) and not any(beginning.startswith(mark) for mark, _ in _MARKS)
+    return (
+        utf_8_text(data) is None
+        and not beginning.count(0)
+        and not any(beginning.startswith(mark) for mark, _ in _MARKS)
+    )
 
 
 def decoded(data: bytes) -> str:

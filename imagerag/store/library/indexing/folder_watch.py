@@ -62,8 +62,8 @@ def missing(paths: Sequence[Path]) -> list[Path]:
 
 
 async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:
-    """Yield the changed files and folders after each change, without those that are never indexed; ignore files, too, as
-    they decide what is.
+    """Yield the changed files and folders after each change, without those that are never indexed. Ignore files count:
+    they decide what is indexed.
 
     Where a path is gone, as with a disk that is not mounted, an empty set is yielded, and all paths when it is back.
     """
