@@ -235,9 +235,7 @@ class LibraryMaintenance(LibraryMigration):
         opened = await self.open(library)
         if kind == "folder":
             return await export_folder(opened, Path(out), overwrite=overwrite, progress=progress)
-        return await export_parquet(
-            opened, Path(out), with_bytes=with_bytes, overwrite=overwrite, progress=progress
-        )
+        return await export_parquet(opened, Path(out), with_bytes=with_bytes, overwrite=overwrite, progress=progress)
 
     async def verify(self, library: str | None = None, *, repair: bool = False, files: bool = True) -> "Verification":
         """Compare every row of a library with its bytes, its files, its vector, and those of its caption and regions.

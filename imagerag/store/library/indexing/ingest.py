@@ -1,9 +1,10 @@
 """Indexing: from files to rows of a library.
 
-A file whose path, size, time and inode have not changed is not opened. A file whose bytes the library knows is not
-decoded. All other files go through stages that overlap: while one batch is encoded, the next one is read and decoded,
-and earlier ones are written. Each write is one commit, and the id of an image is the hash of its bytes: if indexing is
-stopped at any instant and run again, it ends with the same rows as without the stop.
+A file whose path, size, time and inode have not changed is not opened, unless the bytes are to be compared. A file
+whose bytes the library knows is not decoded. All other files go through stages that overlap: while one batch is
+encoded, the next one is read and decoded, and earlier ones are written. Each write is one commit, and the id of an
+image is the hash of its bytes: if indexing is stopped at any instant and run again, it ends with the same rows as
+without the stop.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ async def index(
     links_within: Sequence[Path] | None = None,
     copy: bool = False,
     prune: bool = False,
+    checksum: bool = False,
     dry_run: bool = False,
     calibrate: bool = True,
     settled: bool = True,
@@ -79,6 +81,7 @@ async def index(
         links_within: folders that links found below `paths` may lead into; None is anywhere.
         copy: store the bytes in the library; by default it links to the files.
         prune: remove images with missing files even if only a disk may be unmounted, see `vanished_files`.
+        checksum: compare the bytes of every file, also of those with the known size, time and inode.
         dry_run: write nothing, and report what would change.
         calibrate: False leaves an existing threshold as it is for now.
         settled: False leaves indexes and threshold to the caller, which makes further changes.
@@ -121,7 +124,7 @@ async def index(
             )
         )
         writer = RowWriter(library, scan_result, known_files, report, copy, progress)
-        indexing = Indexing(library, scan_result, known_files, report, writer)
+        indexing = Indexing(library, scan_result, known_files, report, writer, checksum)
         removed = await asyncio.to_thread(removed_ids, library.folder)
         indexing.removed_before = (
             removed - known_files.ids.keys()
