@@ -129,7 +129,8 @@ class LibraryIndexing(LibraryChecks):
         if dry_run:
             return await self._planned(paths, library, embedder, describing, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, links_within=links_within, prune=prune,
-                                       checksum=checksum, progress=progress, warn=warn, estimated=estimated)  # fmt: skip
+                                       checksum=checksum, progress=progress, warn=warn,
+                                       estimated=estimated)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
