@@ -110,17 +110,20 @@ class LibraryMaintenance(LibraryMigration):
         Raises:
             UsageError: as `select`.
             UnknownLibraryError: there is none of that name.
+            StorageError: the disk is full to the last byte, or cannot be written.
         """
         from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection, select_ids
-        from imagerag.store.library.maintenance.removal import remove_images, settle
+        from imagerag.store.library.maintenance.removal import remove_images, settle_removal
+        from imagerag.store.room_reserve import room_for_removal
 
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter), tags, licences)
         reason = "" if ids else await self._no_match(opened, filter, tags, licences)
         selection = ImageSelection(ids, await opened.rows(ids[:LISTED]), reason)
         if ids and not dry_run:
-            await remove_images(opened, ids)
-            await settle(opened, removed=ids, calibrate=calibrate)
+            with room_for_removal(self._context.dependencies.home):
+                await remove_images(opened, ids)
+                await settle_removal(opened, ids, calibrate=calibrate)
         return selection
 
     async def update(

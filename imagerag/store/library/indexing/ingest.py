@@ -35,6 +35,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids, settle
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest import Manifests
+from imagerag.store.room_reserve import keep_reserve
 
 __all__ = ["IMAGE_SUFFIXES", "IndexReport", "Progress", "index"]
 
@@ -111,6 +112,7 @@ async def index(
         known_links = await asyncio.to_thread(read_links, library.folder)
         if not dry_run:
             await asyncio.to_thread(check_writable, library.folder, SPARE)
+            await asyncio.to_thread(keep_reserve, library.table.home)
         scan_result = await asyncio.to_thread(
             lambda: scan(
                 named_paths,
