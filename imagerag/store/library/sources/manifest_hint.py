@@ -9,10 +9,12 @@ from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.metadata.field_names import PATH, written_fields
 from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
+from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import read_rows
 from imagerag.store.library.sources.source_suffixes import MANIFESTS
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.library.sources.text_table import holds_images
+from imagerag.store.path_policy import PathPolicy
 from imagerag.store.text_files import clean
 
 
@@ -32,12 +34,18 @@ def manifest_hint(file: Path) -> str | None:
 
 
 def _names_images(file: Path) -> bool:
-    """Whether the first row has a column for the path, and an image's name in it."""
+    """Whether the first row has a column for the path, and an image's name in it, be it without its ending."""
+    beside = ManifestPaths([file.parent], PathPolicy(file.parent))
+
+    def is_image(name: str) -> bool:
+        found = None if _is_image_name(name) else beside.find(name.strip())
+        return _is_image_name(name if found is None else found.name)
+
     with suppress(UsageError, OSError, ValueError):
-        _, record = next(read_rows(file, _is_image_name), (0, ""))
+        _, record = next(read_rows(file, is_image), (0, ""))
         if isinstance(record, dict):
             paths = (record[name] for name, field in written_fields(record).items() if field == PATH)
-            return any(_is_image_name(str(path)) for path in paths)
+            return any(is_image(str(path)) for path in paths)
     return False
 
 

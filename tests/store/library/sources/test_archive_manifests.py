@@ -198,3 +198,17 @@ async def test_sidecars_are_no_manifests(tmp_path: Path, library: Library, pictu
     })  # fmt: skip
     await index([path], library)
     assert {row.caption for row in await library.rows()} == {"one", "two"}
+
+
+async def test_a_table_that_names_images_without_their_endings_is_read_in_an_archive_and_told_in_a_folder(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    content = {"red.png": picture("red"), "captions.csv": b"image,caption\nred,a red card\n"}
+    (folder := tmp_path / "cards").mkdir()
+    for name, data in {**content, "notes.txt": b"", "files.csv": b"path,caption\nnotes,a note\n"}.items():
+        (folder / name).write_bytes(data)
+    told = dict((await index([folder], library)).skipped)
+    assert f"manifest={str(folder / 'captions.csv')!r}" in told[str(folder / "captions.csv")]
+    assert "manifest" not in told[str(folder / "files.csv")]
+    await index([packed(tmp_path / "cards.zip", content)], library)
+    assert [row.caption for row in await library.rows()] == ["a red card"]
