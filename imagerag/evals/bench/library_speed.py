@@ -134,8 +134,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs
     for name, find in others.find.items():
         hits = [[row_id(int(at)) for at in find(queries.encoded(text))] for text in texts]
         recalls[name] = _recall(hits, right)
-    of_search = [aim for rows, aim in AIMS_OF_SEARCH.items() if len(vectors) >= rows]
-    aims = AIMS | ({"search": min(of_search)} if of_search else {})
+    aims = aims_of(len(vectors))
     rows = []
     for name, seconds in times.items():
         against = base.get(name, BASE)
@@ -143,6 +142,12 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs
         note = ", ".join([*parts, *([f"aim {aims[name]}"] if name in aims else [])])
         rows.append(row(SECTION, name, seconds, against=None if name == BASE else (against, times[against]), note=note))
     return [*rows, *others.rows]
+
+
+def aims_of(rows: int) -> dict[str, float]:
+    """The aims for a library of so many rows, by the name of what is measured."""
+    of_search = [aim for least, aim in AIMS_OF_SEARCH.items() if rows >= least]
+    return {**AIMS, "search": min(of_search)} if of_search else AIMS
 
 
 class _FreshCaptions:
