@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @assume_option
 @click.option("--regions", is_flag=True, help="Encode parts of each image too, to find things among others.")
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
+@click.option("--checksum", is_flag=True, help="Compare the bytes of all files, not only sizes and times.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
               help="Leave out the check after the first captions.")  # fmt: skip
@@ -79,6 +80,7 @@ def index_command(
     assume_cost_usd_per_call: float | None,
     regions: bool,
     prune: bool,
+    checksum: bool,
     dry_run: bool,
     check: bool,
     watch: bool,
@@ -126,9 +128,9 @@ def index_command(
             say(estimate_text(expected), err=True)
 
     options = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune, "check": check,
-             "progress": progress, "warn": warn, "ocr_progress": reading, "caption_progress": encoding,
-             "regions_progress": looking, "describe": describe, "max_calls": max_calls,
+             "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune,
+             "checksum": checksum, "check": check, "progress": progress, "warn": warn, "ocr_progress": reading,
+             "caption_progress": encoding, "regions_progress": looking, "describe": describe, "max_calls": max_calls,
              "max_cost_usd": max_cost_usd, "assume_cost_usd_per_call": assume_cost_usd_per_call,
              "describe_progress": describing, "estimated": estimated}  # fmt: skip
 

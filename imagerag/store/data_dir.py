@@ -70,6 +70,11 @@ class DataDir:
         return self.root / "pictures"
 
     @cached_property
+    def reserve(self) -> Path:
+        """A file that holds some room for removals on a full disk."""
+        return self.root / "reserve"
+
+    @cached_property
     def checkpoints(self) -> Path:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.library.check import last_check_lines
@@ -84,8 +83,6 @@ def export_command(
     kind = format or format_of(out)
     if kind == "parquet":
         all_fresh([Path(out)])
-    elif with_bytes:
-        raise UsageError("--bytes is for Parquet: a folder has the images in any case")
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
         result = run_sync(

@@ -28,6 +28,7 @@ from imagerag.graphs.runs.records import new_run_id
 from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
+from imagerag.store.room_reserve import keep_reserve
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.tools.automatic import reason_of
@@ -163,6 +164,7 @@ class QARunner:
         order = self.dependencies.reranker(reranker, judge) if reranker else None
         opened = await self.dependencies.library(library) if library else None
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
+        await asyncio.to_thread(keep_reserve, self.dependencies.home)
         async with self._conversations.use() as saver, self.dependencies.journal() as journal:
             workflow = build_qa(
                 answerer=answerer,

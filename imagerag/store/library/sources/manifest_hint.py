@@ -3,24 +3,22 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.metadata.field_names import PATH, written_fields
 from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
-from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
+from imagerag.store.library.sources.manifest_rows import read_rows
+from imagerag.store.library.sources.source_suffixes import MANIFESTS
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.library.sources.text_table import holds_images
 from imagerag.store.text_files import clean
 
-_SUFFIXES: Final = frozenset((*TABLES, *JSON, *TABLE_SUFFIXES))
-
 
 def manifest_hint(file: Path) -> str | None:
     """A hint on a manifest or source among images, with what to type; None for other files."""
-    if file.suffix.lower() not in _SUFFIXES:
+    if file.suffix.lower() not in MANIFESTS:
         return None
     name = clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file))
     if holds_images(file):
