@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "index": ("index", "Index image files into a library."),
     "search": ("search", "Search a library with words or an image."),
     "ask": ("ask", "Answer a question from a library, with citations."),
+    "threads": ("threads", "List, show, remove and prune the threads of questions."),
     "similarity": ("similarity", "Measure the similarity of an image and texts."),
     "library": ("library.group", "List, describe, calibrate and remove libraries."),
     "runs": ("runs_group", "List, mark, save, remove and prune runs."),

@@ -15,6 +15,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "generate": "generate",
     "ask": "ask",
     "batch": "batch",
+    "questions.threads.list": "threads",
     "runs.get": "show",
     "libraries.search": "search",
     "runs.list": "runs",
