@@ -89,9 +89,9 @@ def test_every_method_exists_and_its_command_too() -> None:
     from imagerag.cli import main
 
     for method, command in _COMMANDS.items():
-        found: Any = ImageRAG
+        found: Any = ImageRAG(preset="sketch")
         for name in method.split(".")[:-1]:
-            found = {"runs": _type("runs"), "libraries": _type("libraries"), "snapshots": _type("snapshots")}[name]
+            found = getattr(found, name)
         assert callable(getattr(found, method.split(".")[-1])), method
         group: click.Command | None = main
         for word in command.split():
@@ -99,11 +99,6 @@ def test_every_method_exists_and_its_command_too() -> None:
                 assert isinstance(group, click.Group), command
                 group = group.get_command(click.Context(group), word)
         assert group is not None, command
-
-
-def _type(part: str) -> Any:
-    rag = ImageRAG(preset="sketch")
-    return rag.libraries.snapshots if part == "snapshots" else getattr(rag, part)
 
 
 def test_the_record_of_a_run_speaks_python_and_the_command_line_commands() -> None:
