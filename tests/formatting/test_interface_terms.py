@@ -36,10 +36,8 @@ ELSEWHERE = {
 what an assistant tells its user to type, and options of other programs' servers."""
 PROGRAMS = {"bench", "training"}
 """Programs with options of their own."""
-WITHOUT_CALL = re.compile(
-    r"(?:imagerag (?:(?:doctor|prices|trust|eval)\b|show \S+ --watch|search --json)|pip install|--limit-mm).*", re.S
-)
-"""Commands that no method stands for: those that follow a run and that print ids have options of their own."""
+WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval)\b|pip install|--limit-mm).*", re.S)
+"""Commands that no method stands for."""
 WITH_CALL = re.compile(
     rf"\bimagerag (?:{'|'.join(sorted({re.escape(one.partition(' --')[0]) for one in _COMMANDS.values()}))})\b"
 )
@@ -64,6 +62,8 @@ WITH_CALL = re.compile(
         ("`rag.libraries.remove('ab12', library='my l')`", "imagerag library remove 'my l' ab12"),
         ("`rag.libraries.export(FILE, library='l', with_bytes=True)`", "imagerag library export l FILE --bytes"),
         ("`rag.libraries.snapshots.restore('v1', library='l')`", "imagerag library snapshot restore l v1"),
+        ("`rag.runs.steps('r1')`", "imagerag show r1 --watch"),
+        ("`rag.libraries.search(QUERY, library='l')[0].image.sha256`", "imagerag search QUERY --library l --json"),
         ("`rag.runs.get('r1')` and `rag.no_such(1)`", "imagerag show r1 and `rag.no_such(1)`"),
         ("`rag.libraries.index(`", "`rag.libraries.index(`"),
     ],
