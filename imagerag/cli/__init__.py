@@ -17,6 +17,7 @@ from typing import Any, Final
 import click
 
 from imagerag import __version__
+from imagerag.cli.command_group import FullHelpGroup
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Run the whole method offline, in a toy world with real parts."),
@@ -34,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "continue": ("continue_cmd", "Start a new run from the result of a finished one."),
     "replay": ("replay", "Fork a run at a step, optionally with changes."),
     "diff": ("diff", "Compare two runs, the first divergence first."),
+    "threads": ("threads", "List, show, remove and prune the threads of questions."),
     "eval": ("eval.group", "Measure how good it is."),
     "models": ("models", "List the models that are known by name."),
     "prices": ("prices", "List and set the prices of models."),
@@ -52,7 +54,7 @@ class Globals:
     home: str | None = None
 
 
-class Commands(click.Group):
+class Commands(FullHelpGroup):
     """A group that imports commands on demand and prints errors on one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,16 +68,6 @@ class Commands(click.Group):
         module = import_module(f"imagerag.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the requested command; the error for an unknown one suggests a similar name."""
-        from imagerag.formatting.messages import unknown
-
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(unknown("command", args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the list of commands, without importing them."""

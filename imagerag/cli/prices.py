@@ -11,6 +11,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
@@ -29,7 +30,7 @@ RATES: Final = (
 )  # fmt: skip
 
 
-@click.group("prices")
+@click.group("prices", cls=FullHelpGroup)
 def prices_command() -> None:
     """List and set the prices of models, in US dollars."""
 

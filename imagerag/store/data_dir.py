@@ -88,6 +88,10 @@ class DataDir:
         """Lock file of a run, locked while the run is made."""
         return self.root / "running" / run_id
 
+    def thread_lock(self, thread_id: str) -> Path:
+        """Lock file of a conversation, locked while a question of it is answered."""
+        return self.root / "answering" / thread_id
+
     @cached_property
     def filling(self) -> Path:
         """Lock files of libraries, locked while a library is filled."""
