@@ -17,6 +17,7 @@ from typing import Any, Final
 import click
 
 from imagerag import __version__
+from imagerag.agent.environment import environment_value
 from imagerag.cli.command_group import FullHelpGroup
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -110,12 +111,13 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
     Exit codes: 0 aligned or done, 3 an image that is not aligned, 4 refused, 5 budget spent, 2 wrong use, 1 any other
     error, 130 stopped with Ctrl-C.
     """
-    if env_file or os.environ.get("IMAGERAG_ENV_FILE"):
+    if env_file or environment_value("IMAGERAG_ENV_FILE"):
         from imagerag.graphs.configuration.env_file import load_env_file
 
         load_env_file(env_file)
     # torch reads this on import: spinning threads would take the processor from decoding.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    home = home if home and home.strip() else None
     ctx.obj = Globals(home)
     if home is not None:
         from imagerag.formatting.interface_terms import use_home
@@ -123,6 +125,6 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
         use_home(os.path.abspath(os.path.expanduser(home)))
     from imagerag.logging_setup import log_to_stderr
 
-    log_to_stderr(os.environ.get("IMAGERAG_LOG"))
+    log_to_stderr(environment_value("IMAGERAG_LOG"))
     if os.environ.get("NO_COLOR"):
         ctx.color = False

@@ -1,6 +1,5 @@
 """`imagerag prices`: list, set."""
 
-import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
@@ -140,7 +140,7 @@ def _name(model: str) -> str:
 
 
 def _file(rag: ImageRAG) -> Path:
-    path = os.environ.get(ENVIRONMENT)
+    path = environment_value(ENVIRONMENT)
     return Path(path).expanduser() if path else Path(rag.dependencies.home.root) / FILE
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.interface_terms import python_call
 from imagerag.formatting.numbers import percent
@@ -23,7 +24,7 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
         real: it is to serve something that is not of the sketch world.
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = python_call("libraries.migrate", name, embedder=DEFAULT_ENCODER)
+    anew = python_call("libraries.migrate", split_name(name)[0], embedder=DEFAULT_ENCODER)
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
         share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
         then = f"give it an encoder for photographs: {anew}" if toy else f"see {python_call('libraries.check', name)}"
