@@ -22,7 +22,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def keep_reserve(home: DataDir) -> None:
-    """Make the reserve of a home, if there is none and the disk has room for it twice. A home without one works too."""
+    """Make the reserve of a home, if there is none and the disk has room for it twice. A home works without one."""
     path = home.reserve
     with suppress(OSError):
         if home.root.is_dir() and not path.exists() and shutil.disk_usage(home.root).free > _PLENTY:
