@@ -58,6 +58,15 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """Kind of queries without a match → its label."""
 
+WARNINGS: Final[Mapping[str, str]] = {
+    "toy_finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
+    "give it an encoder for photographs: {call}",
+    "finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
+    "see {call}",
+    "toy": "library {name} was encoded with sketch, which knows coloured shapes only: {call}",
+}
+"""Warnings about a library before it is used."""
+
 PROBLEM_KINDS: Final[Mapping[str, str]] = {
     "row": "row",
     "duplicate-row": "repeated row",
