@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -20,9 +20,6 @@ from imagerag.formatting.text import clean_lines
 _BESIDE: Final = ("concurrency", "deadline_s", "more_rounds")
 """Parameters of runs beside those of `RunConfig`."""
 
-_HELP: Final[Any] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-"""The error whose message is the help of a group that was called without a command; click has it from 8.2 on."""
-
 
 def exit_code(record: RunRecord) -> int:
     """The exit code for the status of a run; 0 for a run that waits for a choice, as requested."""
@@ -31,7 +28,7 @@ def exit_code(record: RunRecord) -> int:
 
 def fail(error: Exception, *, as_json: bool) -> int:
     """Print an error on stderr, with `--json` also on stdout, and return the exit code."""
-    if isinstance(error, _HELP):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say(error.format_message(), err=True)
         return error.exit_code
     message, code = _explained(error)
