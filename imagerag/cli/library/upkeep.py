@@ -9,6 +9,7 @@ import click
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.library.check import last_check_lines
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.library.previews import missing_lines
 from imagerag.cli.library.statistics_lines import disk_text, statistics_lines
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -28,7 +29,7 @@ PROBLEMS: Final = 20
 """Problems that are shown; `--json` has all."""
 
 
-@click.command("stats")
+@click.command("stats", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -50,7 +51,7 @@ def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@click.command("export")
+@click.command("export", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("out", metavar="OUT")
 @click.option(
@@ -104,7 +105,7 @@ def export_command(
     return 1 if result.missing else 0
 
 
-@click.command("verify")
+@click.command("verify", cls=LibraryCommand)
 @click.argument("name")
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
 @click.option("--no-files", "files", is_flag=True, flag_value=False, default=True, help="Do not read linked files.")
@@ -129,7 +130,7 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     return 1 if result.left else 0
 
 
-@click.command("optimize")
+@click.command("optimize", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -148,7 +149,7 @@ def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@click.command("rename")
+@click.command("rename", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("new")
 @json_option

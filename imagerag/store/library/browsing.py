@@ -188,11 +188,12 @@ def _filter_keys(table: Any) -> list[FilterKey]:
     held = filter_checks.HeldValues(table)
     keys = []
     for key in held:
-        counted = {} if key in _WITHOUT_VALUES else held.counted(key)
-        if not counted and key not in _WITHOUT_VALUES:
+        counts = {} if key in _WITHOUT_VALUES else held.counted(key)
+        if not counts and key not in _WITHOUT_VALUES:
             continue
-        ranked = sorted(counted, key=lambda one: (-counted[one], str(one[1])))[:SUGGESTED]
-        values = tuple(dict.fromkeys(_filter_value(value) for _, value in ranked))
+        counted = [one for of_kind in counts.values() for one in of_kind.most_frequent.items()]
+        ranked = sorted(counted, key=lambda one: (-one[1], str(one[0])))[:SUGGESTED]
+        values = tuple(dict.fromkeys(_filter_value(value) for value, _ in ranked))
         keys.append(
             FilterKey("tag" if key == "tags" else key, tuple(str(one.value) for one in held.kinds(key)), values)
         )

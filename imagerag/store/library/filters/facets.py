@@ -49,7 +49,7 @@ def facets(home: DataDir, name: str) -> Facets:
         LibraryDamagedError: its files cannot be read.
     """
     table = open_table(home, name)
-    counted = _ValueCounts(_typed_keys(table, name))
+    counted = _ValueCounts(typed_keys(table, name))
     typed = [column for kinds in counted.typed.values() for column in kinds.values()]
     try:
         for columns in parts(table, ["caption", "tags", "licence", "metadata", *typed]):
@@ -68,7 +68,7 @@ def facets(home: DataDir, name: str) -> Facets:
     )
 
 
-def _typed_keys(table: Any, name: str) -> Columns:
+def typed_keys(table: Any, name: str) -> Columns:
     """The columns of metadata keys, if every key has one; with the maximum number of columns some keys may have
     none."""
     columns = columns_of(table.schema)

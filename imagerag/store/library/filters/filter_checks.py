@@ -14,12 +14,13 @@ from imagerag.agent.qa.types import short
 from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, FilterExpression, Has, Not, leaves
 from imagerag.agent.types.filters.keys import BUILT_IN, METADATA, check_condition, column_of, metadata_key
 from imagerag.agent.types.filters.literals import Kind, kinds_of
+from imagerag.store.library.filters.facets import typed_keys
 from imagerag.store.library.filters.filter_expressions import matching
 from imagerag.store.library.metadata_columns import columns_of
 from imagerag.store.library.schema import metadata_of
 
 _SHOWN, _MOST = 4, 1_000
-"""Values that a message names, and distinct ones that are looked at for it."""
+"""Values that a message names, and the most frequent ones that are looked at for it."""
 
 _REASONS: Final = 20
 """Conditions of a filter that a message names."""
@@ -73,9 +74,12 @@ class HeldValues(Collection[str]):
 
     @cached_property
     def _unlisted(self) -> Mapping[str, Counter[tuple[Kind, Any]]]:
-        """Values of the keys that have no columns of their own, as in libraries of earlier versions."""
+        """Values of the keys that have no columns of their own: those that are null in every image, and any in a
+        library of an earlier version, or with more keys than columns."""
+        rows = self.table.search().select(["metadata"])
+        rows = rows.where("metadata LIKE '%null%'") if typed_keys(self.table, self.table.name) else rows
         by_key: dict[str, Counter[tuple[Kind, Any]]] = {}
-        for text in self._read("metadata"):
+        for text in rows.to_arrow()["metadata"].to_pylist():
             for key, value in metadata_of({"metadata": text}).items():
                 if key not in self._columns:
                     by_key.setdefault(key, Counter()).update(kinds_of(value).items() or [(Kind.TEXT, "null")])
@@ -90,36 +94,68 @@ class HeldValues(Collection[str]):
             return counter.keys()
         return {kind for kind, _ in self._unlisted.get(metadata_key(key), ())}
 
-    def counted(self, key: str) -> Counter[tuple[Kind, Any]]:
-        """Each value of a key with its number of images."""
-        import pyarrow.compute as pc
-
+    def counted(self, key: str) -> "dict[Kind, ValueCounts]":
+        """The values of a key, of each kind that it has."""
         name = column_of(key)
         columns = {BUILT_IN[name]: name} if name in self._names and name else self._columns.get(metadata_key(key), {})
-        counter: Counter[tuple[Kind, Any]] = Counter(self._unlisted.get(metadata_key(key), ()) if not columns else ())
-        for kind, column in columns.items():
-            values = self.table.search().select([column]).to_arrow().column(column).combine_chunks()
-            values = values.flatten() if kind is Kind.TAGS else values
-            for one in pc.value_counts(values).to_pylist():
-                if one["values"] not in (None, ""):
-                    counter[kind, one["values"]] += one["counts"]
-        return counter
+        counts = {kind: self._counts(column, kind) for kind, column in columns.items()} if columns else {}
+        if not columns:
+            by_kind: dict[Kind, Counter[Any]] = {}
+            for (kind, value), count in self._unlisted.get(metadata_key(key), {}).items():
+                by_kind.setdefault(kind, Counter())[value] = count
+            counts = {kind: ValueCounts.of_counter(counter) for kind, counter in by_kind.items()}
+        return {kind: one for kind, one in counts.items() if one.distinct}
+
+    def _counts(self, column: str, kind: Kind) -> "ValueCounts":
+        values = self.table.search().select([column]).to_arrow()[column].combine_chunks()
+        return ValueCounts.of_column(values.flatten() if kind is Kind.TAGS else values)
 
     def words(self, key: str, text: str = "") -> str:
         """Some values of a key as text: those most similar to `text`, else the most frequent; or a range."""
-        counted = self.counted(key)
         lines = []
-        for kind in dict.fromkeys(kind for kind, _ in counted):
-            values = [value for (of, value), _ in counted.most_common() if of is kind]
+        for kind, counts in self.counted(key).items():
+            values = [*counts.most_frequent]
             if kind in (Kind.NUMBER, Kind.TIME):
-                lines.append(_range(min(values), max(values)))
+                lines.append(_range(counts.low, counts.high))
             elif words := [one for one in values if kind is not Kind.TEXT or kinds_of(one).keys() == {Kind.TEXT}]:
-                lines.append(_listed(_nearest(text, words)))
+                near = _nearest(text, words)
+                lines.append(_listed(near or words, 0 if near else counts.distinct - len(values)))
         return "; ".join(lines)
 
-    def _read(self, column: str) -> list[Any]:
-        values: list[Any] = self.table.search().select([column]).to_arrow().column(column).to_pylist()
-        return values
+
+@dataclass(frozen=True)
+class ValueCounts:
+    """The values of one kind that a key has in a library.
+
+    Attributes:
+        most_frequent: some thousand of them at most, each with its number of images, the most frequent first.
+        distinct: number of all of them.
+        low, high: the smallest and the largest one.
+    """
+
+    most_frequent: Mapping[Any, int]
+    distinct: int
+    low: Any
+    high: Any
+
+    @classmethod
+    def of_column(cls, values: Any) -> "ValueCounts":
+        """Count the values in an Arrow array; null and "" are none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = values.drop_null()
+        if pa.types.is_string(values.type):
+            values = values.filter(pc.greater(pc.binary_length(values), 0))
+        ends, counted = pc.min_max(values).as_py(), pc.value_counts(values)
+        ordered = counted.take(pc.sort_indices(counted.field("counts"), sort_keys=[("", "descending")])[:_MOST])
+        pairs = zip(ordered.field("values").to_pylist(), ordered.field("counts").to_pylist(), strict=True)
+        return cls(dict(pairs), len(counted), ends["min"], ends["max"])
+
+    @classmethod
+    def of_counter(cls, counter: Counter[Any]) -> "ValueCounts":
+        """Those of values that are counted."""
+        return cls(dict(counter.most_common(_MOST)), len(counter), min(counter), max(counter))
 
 
 def _any(table: Any, filter: Filter) -> bool:
@@ -168,11 +204,10 @@ def _beginnings(leaf: Comparison) -> str:
     return " or ".join(f"{leaf.key}~{part}*" for part in parts) if leaf.op == "=" else ""
 
 
-def _nearest(text: str, values: list[Any]) -> list[str]:
-    """The values most similar to the wanted one, else all of them."""
-    by_name = {_text(value).lower(): value for value in reversed(values[:_MOST])}
-    near = get_close_matches(text.lower(), by_name, n=_SHOWN, cutoff=0.5) if text else []
-    return [short(_text(value), 40) for value in [by_name[name] for name in near] or values]
+def _nearest(text: str, values: list[Any]) -> list[Any]:
+    """The values most similar to the wanted one."""
+    by_name = {_text(value).lower(): value for value in reversed(values)}
+    return [by_name[name] for name in (get_close_matches(text.lower(), by_name, n=_SHOWN, cutoff=0.5) if text else ())]
 
 
 def _range(low: Any, high: Any) -> str:
@@ -187,6 +222,6 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _listed(values: list[str]) -> str:
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(values[:_SHOWN]) + more
+def _listed(values: list[Any], others: int) -> str:
+    more = len(values) + others - _SHOWN
+    return ", ".join(short(_text(value), 40) for value in values[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -4,9 +4,10 @@ Up to `EXACT` vectors the result is that of comparing every pair, in a fraction 
 that most of their length lies in a few directions. A cosine is at most the product of these parts plus the product of
 the lengths of the rest; only pairs that could reach the limit by this bound are compared completely.
 
-Above that, vectors of the same cell and of near cells are compared (`vector_cells`), which takes a hundredth of the
-time at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar
-ones; every pair found reaches the limit.
+Above that, vectors of the same cell and of near cells are compared (`vector_cells`) where few cells are near: that takes
+a hundredth of the time at a million vectors that lie apart. About 1 in 200 of the pairs right at the limit may be
+missed, and fewer of more similar ones; every pair found reaches the limit. Where most cells are near, as at a low limit
+in a narrow cone of vectors, every pair is compared as well.
 
 Blocks of pairs are compared one after the other, so that no more memory is needed than for the vectors themselves.
 """
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
 EXACT: Final = 50_000
 """Vectors up to which every pair is compared: that takes about 15 seconds."""
+
+FEW: Final = 1 / 3
+"""Of the other vectors, compared with each by cells at most: a pair takes 2 to 3 times as long so as one of all."""
+
+LOOKED_AT: Final = 512
+"""Vectors that tell how many others are compared with each."""
 
 DIRECTIONS: Final = (16, 32, 64, 128, 256)
 """In how many directions pairs may be compared first."""
@@ -65,23 +72,33 @@ def similar_pairs(vectors: Any, limit: float, first: int | None = None, passed: 
 
     passed = np.zeros(len(vectors), dtype=bool) if passed is None else passed
     stop = len(vectors) if first is None else min(first, len(vectors))
-    if compares_all(len(vectors)):
-        yield from _compared(vectors, outlines(vectors, limit), limit, stop, passed)
+    cells = None if compares_all(len(vectors)) else VectorCells.of(vectors, limit)
+    if cells is not None and _share(vectors, cells) <= FEW:
+        yield from _of_cells(vectors, cells, limit, stop, passed)
     else:
-        yield from _of_cells(vectors, limit, stop, passed)
+        yield from _compared(vectors, outlines(vectors, limit), limit, stop, passed)
 
 
 def compares_all(count: int) -> bool:
-    """Whether every pair of so many vectors is compared."""
+    """Whether every pair of so many vectors is compared for certain."""
     return count <= EXACT
 
 
-def _of_cells(vectors: Any, limit: float, stop: int, passed: "Rows") -> "Pairs":
+def _share(vectors: Any, cells: VectorCells) -> float:
+    """The share of all vectors that are compared with one by cells, about."""
+    import numpy as np
+
+    rows = np.linspace(0, len(vectors) - 1, min(LOOKED_AT, len(vectors))).astype(int)
+    compared = sum(len(which) * len(cells.members(cell)) for cell, which in cells.looked_into(vectors, rows))
+    return compared / (len(rows) * len(vectors))
+
+
+def _of_cells(vectors: Any, cells: VectorCells, limit: float, stop: int, passed: "Rows") -> "Pairs":
     """Each block of rows is compared in parts with itself, then as a whole with all rows behind it: the many small
     products of a part with each cell are of a block's rows only."""
     import numpy as np
 
-    cells, room = VectorCells.of(vectors, limit), room_for(ROWS, COLUMNS)
+    room = room_for(ROWS, COLUMNS)
     for start in range(0, stop, BLOCK):
         end = min(start + BLOCK, len(vectors))
         for row in range(start, min(end, stop), COLUMNS):
@@ -124,7 +141,7 @@ def _across(
                     yield here[ones], columns[others], cosines[ones, others]
 
 
-def _compared(vectors: "Vectors", outline: "Vectors", limit: float, stop: int, passed: "Rows") -> "Pairs":
+def _compared(vectors: Any, outline: "Vectors", limit: float, stop: int, passed: "Rows") -> "Pairs":
     import numpy as np
 
     room = room_for(ROWS, COLUMNS)
@@ -152,17 +169,18 @@ def _compared(vectors: "Vectors", outline: "Vectors", limit: float, stop: int, p
                 yield ones[reached], others[reached], cosines[reached]
 
 
-def _cosines(vectors: "Vectors", ones: "Places", others: "Places") -> "Vectors":
+def _cosines(vectors: Any, ones: "Places", others: "Places") -> "Vectors":
     import numpy as np
 
     cosines = np.empty(len(ones), dtype=np.float32)
     for start in range(0, len(ones), WHOLE):
         part = slice(start, start + WHOLE)
-        cosines[part] = np.einsum("ij,ij->i", vectors[ones[part]], vectors[others[part]])
+        pairs = vectors[ones[part]], vectors[others[part]]
+        cosines[part] = np.einsum("ij,ij->i", *pairs, dtype=np.float32)
     return cosines
 
 
-def outlines(vectors: "Vectors", limit: float) -> "Vectors":
+def outlines(vectors: Any, limit: float) -> "Vectors":
     """Short vectors whose products are upper bounds of the vectors' products: the main parts, and the length of the
     rest. Float32 [rows, directions + 1]; the vectors themselves if shortening does not pay off."""
     import numpy as np
@@ -170,7 +188,7 @@ def outlines(vectors: "Vectors", limit: float) -> "Vectors":
     dimension = vectors.shape[1]
     if dimension <= DIRECTIONS[0] or not len(vectors):
         return vectors
-    sample = vectors[np.linspace(0, len(vectors) - 1, min(SAMPLED, len(vectors))).astype(int)]
+    sample = vectors[np.linspace(0, len(vectors) - 1, min(SAMPLED, len(vectors))).astype(int)].astype(np.float32)
     _, turn = np.linalg.eigh(sample.T.astype(float) @ sample)
     turn = np.ascontiguousarray(turn[:, ::-1], dtype=np.float32)
     effort = {dimension: float(dimension)}
@@ -183,7 +201,7 @@ def outlines(vectors: "Vectors", limit: float) -> "Vectors":
         return vectors
     short_vectors = np.empty((len(vectors), best + 1), dtype=np.float32)
     for start in range(0, len(vectors), COLUMNS):
-        short_vectors[start : start + COLUMNS] = _shortened(vectors[start : start + COLUMNS], turn[:, :best])
+        short_vectors[start : start + COLUMNS] = _shortened(vectors[start : start + COLUMNS].astype(np.float32), turn[:, :best])
     return short_vectors
 
 

@@ -1,6 +1,7 @@
 """Filters over a library: they let through what the reference says, whatever the values, and say why nothing fits."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +23,10 @@ from imagerag.agent.types.filters import (
     parse_filter,
 )
 from imagerag.agent.types.filters.keys import check_condition
+from imagerag.agent.types.filters.literals import Kind
 from imagerag.agent.types.filters.matching import matches
 from imagerag.store.library import search
+from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.schema import ImageRecord, NewImage
@@ -250,6 +253,30 @@ async def test_texts_among_the_numbers_of_a_key_are_named(shop) -> None:
                                   metadata={"price": price}) for at, price in ((5, "cheap"), (6, "19.5"))])  # fmt: skip
     message = await shop.explain_filter(Filter(where=parse_filter("price=cheapo")))
     assert message == "no image fits price=cheapo; price is 7 to 120; cheap"
+
+
+async def test_of_many_values_the_most_frequent_are_looked_at_and_all_are_counted(shop, monkeypatch) -> None:
+    monkeypatch.setattr(filter_checks, "_MOST", 6)
+    await fill(shop, [ImageRecord(image=ImageRef(sha256=f"{at:064x}", media_type="image/png", width=at, height=1),
+                                  title=f"Item {at // 2}") for at in range(5, 30)])  # fmt: skip
+    message = await shop.explain_filter(Filter(where=parse_filter("title=lorry")))
+    assert message == "no image fits title=lorry; title is Item 3, Item 4, Item 5, Item 6 and 12 more"
+    assert len(filter_checks.HeldValues(shop.table.lance).counted("title")[Kind.TEXT].most_frequent) == 6
+    assert "width is 5 to 29" in await shop.explain_filter(Filter(where=parse_filter("width=1")))
+
+
+async def test_for_an_unknown_key_no_metadata_are_read_but_those_without_a_column(shop, monkeypatch) -> None:
+    unread = ImageRecord(image=ImageRef(sha256=f"{7:064x}", media_type="image/png", width=1, height=1),
+                         metadata={"nothing": None, "title_2": "null and void"})  # fmt: skip
+    await fill(shop, [unread])
+    read = list[str]()
+    metadata_of = filter_checks.metadata_of
+    monkeypatch.setattr(
+        filter_checks, "metadata_of", lambda record: read.append(record["metadata"]) or metadata_of(record)
+    )
+    with pytest.raises(FilterError, match=r"no key 'colours'; did you mean 'colour'\?.* nothing, "):
+        await shop.check_filter(Filter(where=parse_filter("colours=red")))
+    assert [json.loads(one) for one in read] == [unread.metadata]
 
 
 async def test_metadata_that_is_called_like_a_column_is_named(shop) -> None:

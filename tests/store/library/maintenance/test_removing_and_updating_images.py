@@ -294,6 +294,7 @@ async def test_a_change_must_be_named(library: Library) -> None:
     with pytest.raises(UsageError, match="say what changes"):
         await change_images(library, [], ImageChanges())
     assert not ImageChanges(caption="").is_empty
+    assert ImageChanges(add_tags=["", "\u200f"], remove_tags=" ", unset=[""]).is_empty  # nobody sees these
 
 
 @pytest.mark.parametrize(

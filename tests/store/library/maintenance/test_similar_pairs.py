@@ -98,6 +98,7 @@ def test_pairs_of_cells_are_pairs_and_all_of_them_where_all_cells_are_looked_int
     vectors = world(seed, rows, dimension, groups, noise)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "EXACT", 0)
+        patch.setattr(pairs, "FEW", 1)
         patch.setattr(pairs, "ROWS", 4)
         patch.setattr(pairs, "COLUMNS", 9)
         patch.setattr(pairs, "BLOCK", 27)
@@ -120,6 +121,7 @@ def test_few_pairs_are_missed_where_only_near_cells_are_looked_into(
     cosines = np.append(chance.uniform(limit, 1, 900), np.ones(100))[:, None]  # the last are exact duplicates
     vectors[others] = unit(cosines * vectors[ones] + np.sqrt(1 - cosines**2) * unit(across))
     monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "FEW", 1)
     monkeypatch.setattr(pairs, "COLUMNS", 256)
     monkeypatch.setattr(pairs, "BLOCK", 1024)
     cells = vector_cells.VectorCells.of(vectors, limit)
@@ -131,8 +133,23 @@ def test_few_pairs_are_missed_where_only_near_cells_are_looked_into(
     assert len(right & got.keys()) >= 0.99 * len(right)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_where_most_cells_are_near_every_pair_is_compared(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "_of_cells", lambda *_: pytest.fail("by cells it takes longer"))
+    cone = unit(world(5, 1000, 64, 1000, 0.5) + 2 * np.eye(64)[0]).astype(dtype)
+    right = compared(cone, 0.93)
+    assert len(right) > 20
+    got = found(cone, 0.93)
+    assert got.keys() == right.keys()
+    assert all(got[pair] == pytest.approx(right[pair], abs=1e-5) for pair in got)
+    with pytest.raises(pytest.fail.Exception):
+        found(world(5, 4000, 48, 40, 0.1).astype(dtype), 0.98)
+
+
 def test_many_of_the_same_vector_take_no_more_than_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "FEW", 1)
     vectors = np.repeat(world(1, 1, 16, 1, 0.1), 9000, axis=0)
     passed, largest = np.zeros(9000, dtype=bool), 0
     for ones, others, _ in similar_pairs(vectors, 0.9, passed=passed):
@@ -153,6 +170,7 @@ def test_vectors_are_moved_from_all_of_the_order(monkeypatch: pytest.MonkeyPatch
 
 def test_vectors_in_half_precision_have_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "FEW", 1)
     monkeypatch.setattr(pairs, "COLUMNS", 256)
     monkeypatch.setattr(pairs, "BLOCK", 512)
     vectors = world(11, 2000, 64, 300, 0.02)
