@@ -1,22 +1,24 @@
 # A fresh machine needs Python 3.11 or newer, make and a network. The first target that needs the program installs it
 # into .venv; after that an install happens only when pyproject.toml or constraints.txt changed. constraints.txt pins
 # everything that is resolved, so that these targets do tomorrow what they do today; `make test-newest` tries what the
-# registry serves now, and `make pins` writes that down.
+# registry serves now, and `make pins` writes that down. `make test-lowest` tries the floors of pyproject.toml.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
+LOWEST := .venv-lowest
 PIP := -m pip install -qq --disable-pip-version-check
 PINS := constraints.txt
+UV := build/uv/bin/uv
 # More processes than processors (`tests/conftest.py` says how many), each with a run of neighbouring tests; who is done
 # first takes over from the others.
 AT_ONCE := --numprocesses logical --maxprocesses 12 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-newest pins lint docs-check docs site bench wheel mcpb clean
+.PHONY: help install demo test test-newest test-lowest pins lint docs-check docs site bench wheel mcpb clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,12 +50,22 @@ test-newest: ## run every test with the newest versions that the registry serves
 	@rm -rf $(NEWEST) && $(PYTHON) -m venv $(NEWEST)
 	@$(NEWEST)/bin/python $(PIP) --upgrade pip
 	@$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager --group dev --editable .
-	@$(NEWEST)/bin/python -m pytest $(AT_ONCE) -m "not pinned"
+	@$(NEWEST)/bin/python -m pytest $(AT_ONCE) -m "not pinned and not lowest"
 
-# uv resolves for every platform and Python at once, which pip cannot: the pins hold on other machines, too.
-pins: ## pin the newest versions of everything, for all platforms, in constraints.txt
-	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/python $(PIP) uv; }
-	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --group dev --all-extras --universal \
+# What the dependencies ask for in turn is as new as they take it.
+test-lowest: $(UV) ## run every test with the lowest versions that pyproject.toml allows, in an environment of its own
+	@echo "installing the lowest versions into $(LOWEST)"
+	@rm -rf $(LOWEST) && $(PYTHON) -m venv $(LOWEST)
+	@$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --group dev --editable .
+	@$(LOWEST)/bin/python -m pytest $(AT_ONCE) -m "not pinned"
+
+# uv resolves for every platform and Python at once, and for the lowest versions, which pip cannot: the pins hold on
+# other machines, too.
+$(UV):
+	@$(PYTHON) -m venv build/uv && build/uv/bin/python $(PIP) uv
+
+pins: $(UV) ## pin the newest versions of everything, for all platforms, in constraints.txt
+	@$(UV) pip compile pyproject.toml --quiet --upgrade --group dev --all-extras --universal \
 	  --python-version 3.11 --no-annotate --no-header --no-emit-index-url --output-file build/pins.txt
 	@{ sed -n '/^#/p' $(PINS); cat build/pins.txt; } > build/constraints.txt && mv build/constraints.txt $(PINS)
 	@echo "$(PINS) is written anew: run make test before you keep it"
@@ -93,5 +105,5 @@ mcpb: $(INSTALLED) ## build the desktop bundle of the MCP server into dist/
 	@$(BIN)/python -m imagerag.mcp.desktop_bundle build/mcpb/*.whl --out dist
 
 clean: ## remove .venv and everything that was made
-	@rm -rf $(VENV) $(NEWEST) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(NEWEST) $(LOWEST) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

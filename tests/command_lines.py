@@ -25,6 +25,9 @@ from tests.conftest import copied
 PROMPT = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch world's painter cannot draw without the library."""
 
+THREAD = "talk"
+"""The thread of a question that was answered."""
+
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "demo": ("--out", "{root}/demo"),
     "generate": ("--out", "{root}/drawn.png"),
@@ -40,6 +43,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "runs mark": ("--favourite",),
     "runs remove": ("--yes",),
     "runs prune": ("--keep", "1", "--yes"),
+    "threads remove": ("--yes",),
+    "threads prune": ("--keep", "0", "--yes"),
     "resume": ("--select", "1"),
     "continue": ("--prompt", "a red solid heart on a mint background"),
     "replay": ("--from", "2", "--seed", "9", "--no-cache"),
@@ -74,6 +79,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "library": ("{library}",),
     "run": ("{run}",),
     "runs": ("{run}",),
+    "thread": (THREAD,),
+    "threads": (THREAD,),
     "a": ("{run}",),
     "b": ("{run}",),
     "folder": ("{root}/evaluation",),
@@ -179,6 +186,8 @@ def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, MockOpenAIServ
         run, waiting = (json.loads(each.stdout)["run_id"] for each in (ended, waits))
         made = Place(root, run, waiting, server.base_url)
         assert made.invoke(*made.line("index")).exit_code == 0
+        asked = made.invoke("ask", *ARGUMENTS["question"], "--answerer", "metadata", "--thread", THREAD)
+        assert asked.exit_code == 0, asked.output
         evaluated = made.invoke(*made.line("eval run")[:-1], "--out", str(root / "evaluation"))
         assert evaluated.exit_code == 0, evaluated.output
         studied = made.invoke(*made.line("eval human-study"))

@@ -17,8 +17,8 @@ class SmallDisk:
 
     def fill(self, but: int = 0) -> None:
         """Take all the room there is, but for so many bytes."""
-        room = self._free() - but
         with self._filler.open("wb") as file:
+            room = self._free() - but
             while room > 0:
                 try:
                     room -= file.write(bytes(min(room, 2**16)))

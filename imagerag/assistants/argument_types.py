@@ -47,7 +47,9 @@ def _filter(value: object) -> object:
     if isinstance(value, Mapping):
         return value
     if wrong := [one for one in value if not isinstance(one, str) or not _ASKS.search(one)]:
-        raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
+        raise ValueError(
+            f"{line(repr(wrong[0]), 40)} is none: write text such as {', '.join(FORMS)}, joined by and, or, not"
+        )
     return value
 
 
@@ -60,6 +62,9 @@ _MOST_FILTERS: Final = 16
 _LONGEST_FILTER: Final = 200
 _ASKS: Final = re.compile(r"[=<>~]|\b(?:has|in|between)\b", re.IGNORECASE)
 """What every filter has somewhere."""
+
+FORMS: Final = ("key=value", "key<5", "key~part", "key in (a, b)", "has key", "key=none")
+"""Examples of filters, for a model that wrote none."""
 
 _RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
 _IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"

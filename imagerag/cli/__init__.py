@@ -17,6 +17,8 @@ from typing import Any, Final
 import click
 
 from imagerag import __version__
+from imagerag.agent.environment import environment_value
+from imagerag.cli.command_group import FullHelpGroup
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Run the whole method offline, in a toy world with real parts."),
@@ -34,6 +36,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "continue": ("continue_cmd", "Start a new run from the result of a finished one."),
     "replay": ("replay", "Fork a run at a step, optionally with changes."),
     "diff": ("diff", "Compare two runs, the first divergence first."),
+    "threads": ("threads", "List, show, remove and prune the threads of questions."),
     "eval": ("eval.group", "Measure how good it is."),
     "models": ("models", "List the models that are known by name."),
     "prices": ("prices", "List and set the prices of models."),
@@ -52,7 +55,7 @@ class Globals:
     home: str | None = None
 
 
-class Commands(click.Group):
+class Commands(FullHelpGroup):
     """A group that imports commands on demand and prints errors on one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,16 +69,6 @@ class Commands(click.Group):
         module = import_module(f"imagerag.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the requested command; the error for an unknown one suggests a similar name."""
-        from imagerag.formatting.messages import unknown
-
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(unknown("command", args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the list of commands, without importing them."""
@@ -118,12 +111,13 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
     Exit codes: 0 aligned or done, 3 an image that is not aligned, 4 refused, 5 budget spent, 2 wrong use, 1 any other
     error, 130 stopped with Ctrl-C.
     """
-    if env_file or os.environ.get("IMAGERAG_ENV_FILE"):
+    if env_file or environment_value("IMAGERAG_ENV_FILE"):
         from imagerag.graphs.configuration.env_file import load_env_file
 
         load_env_file(env_file)
     # torch reads this on import: spinning threads would take the processor from decoding.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    home = home if home and home.strip() else None
     ctx.obj = Globals(home)
     if home is not None:
         from imagerag.formatting.interface_terms import use_home
@@ -131,6 +125,6 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
         use_home(os.path.abspath(os.path.expanduser(home)))
     from imagerag.logging_setup import log_to_stderr
 
-    log_to_stderr(os.environ.get("IMAGERAG_LOG"))
+    log_to_stderr(environment_value("IMAGERAG_LOG"))
     if os.environ.get("NO_COLOR"):
         ctx.color = False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 from imagerag.cli.terminal.output import say
 
@@ -24,7 +25,7 @@ def access_token(token: str | None, file: str | None, variable: str) -> str | No
         say(f"imagerag: --token shows in the process list: use --token-file FILE, or {variable}", err=True)
         return token
     if not file:
-        return os.environ.get(variable) or None
+        return environment_value(variable)
     path = Path(file).expanduser()
     try:
         with path.open(encoding="utf-8") as opened:

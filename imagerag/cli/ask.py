@@ -27,7 +27,19 @@ from imagerag.cli.options import (
 )
 from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
 from imagerag.cli.terminal.columns import beside
-from imagerag.cli.terminal.output import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
+from imagerag.cli.terminal.output import (
+    accent,
+    bold,
+    columns,
+    dim,
+    message_lines,
+    say,
+    say_all,
+    say_json,
+    short,
+    table,
+    wrapped,
+)
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.interface_terms import in_commands
@@ -153,7 +165,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
 
 def answer_lines(record: AnswerRecord) -> Iterator[str]:
     """Text of an answer: the response, the cited images, and notes."""
-    record, answered = in_commands(record), record.outcome is AnswerOutcome.ANSWERED
+    notes, record, answered = record.notes, in_commands(record), record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)
         yield from beside(answer_or_reason(record), baseline_or_reason(record), titles=(WITH, WITHOUT), styles=styles)
@@ -177,8 +189,8 @@ def answer_lines(record: AnswerRecord) -> Iterator[str]:
         right={0, 2},
     )
     yield ""
-    for note in record.notes:
-        yield from _wrapped(f"note: {note}", dim)
+    for note in notes:
+        yield from map(dim, message_lines(f"note: {note}", columns(), indent=2))
     thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
     cost = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
     yield dim(" · ".join([looked_at(record), cost, thread]))

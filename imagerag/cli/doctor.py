@@ -23,7 +23,7 @@ from imagerag.cli.terminal.output import (
 )
 from imagerag.client.client import ImageRAG
 from imagerag.client.synchronous import run_sync
-from imagerag.formatting.interface_terms import in_commands
+from imagerag.formatting.interface_terms import as_commands, in_commands
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, seconds, size_of_bytes
 
@@ -121,7 +121,11 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
     yield accent("libraries")
     yield from table(
         [
-            [one.name, short(one.problem or one.encoder, 60), "" if one.threshold is None else cosine(one.threshold)]
+            [
+                one.name,
+                short(as_commands(one.problem) or one.encoder, 60),
+                "" if one.threshold is None else cosine(one.threshold),
+            ]
             for one in diagnosis.libraries
         ]
         or [[dim("none yet: imagerag index PATH --library NAME")]]
@@ -148,6 +152,8 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
     yield from (f"{tick(True)} {line}" for line in diagnosis.repaired)
     for problem in diagnosis.problems:
         yield from message_lines(problem, columns(), indent=2, head=f"{bold('✗')} ")
+    for note in diagnosis.notes:
+        yield from message_lines(note, columns(), indent=2, head="note: ")
     if not diagnosis.problems:
         asks = "" if any(b.probe for b in diagnosis.backends) else "; --probe asks the models themselves"
         yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)

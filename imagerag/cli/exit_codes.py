@@ -28,6 +28,9 @@ def exit_code(record: RunRecord) -> int:
 
 def fail(error: Exception, *, as_json: bool) -> int:
     """Print an error on stderr, with `--json` also on stdout, and return the exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message(), err=True)
+        return error.exit_code
     message, code = _explained(error)
     if as_json:
         from imagerag.schemas.commands import ErrorDocument
@@ -66,7 +69,9 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""
-        return clean_lines(error.format_message()) + _meant(error) + hint, error.exit_code
+        return clean_lines(error.format_message()).removesuffix(".") + _meant(error) + _usage(
+            error
+        ) + hint, error.exit_code
     if isinstance(error, ImageRAGError):
         refused, spent = OUTCOMES["refused"].exit_code, OUTCOMES["budget_exhausted"].exit_code
         codes = {UsageError: 2, RefusalError: refused, BudgetExceededError: spent}
@@ -97,6 +102,16 @@ def _meant(error: click.ClickException) -> str:
         return ""
     guess = near(match[1], map(str, param.type.choices))
     return f" Did you mean {guess!r}?" if guess else ""
+
+
+def _usage(error: click.ClickException) -> str:
+    """The arguments of a command, after an error about their number."""
+    context = getattr(error, "ctx", None)
+    is_missing = isinstance(error, click.MissingParameter) and isinstance(error.param, click.Argument)
+    if context is None or not (is_missing or error.message.startswith("Got unexpected extra argument")):
+        return ""
+    arguments = [one for one in context.command.collect_usage_pieces(context) if one != "[OPTIONS]"]
+    return f": {' '.join([context.command_path, *arguments])}" if arguments else "; it takes options only"
 
 
 def _name(error: Exception) -> str:

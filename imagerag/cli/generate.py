@@ -128,7 +128,8 @@ def generate_command(
     if keep_web:
         check_keeps_web(rag.settings.library)
     if dry_run:
-        return print_estimate(rag.estimate(text, **options), output.mode == "json", header=run_header(rag.settings))
+        header = run_header(rag.settings)  # before the estimate begins: it may refuse the judge
+        return print_estimate(rag.estimate(text, **options), output.mode == "json", header=header)
     delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"], keep_web=keep_web)
     if not output.quiet:
         say_all([run_header(rag.settings), *first_time(rag)], err=True)

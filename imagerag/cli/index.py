@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
 from imagerag.client.synchronous import run_sync
 from imagerag.graphs.configuration.settings import PRESETS
+from imagerag.store.library.database import is_there
 
 if TYPE_CHECKING:
     from imagerag.agent.types import DescriptionEstimate
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 @assume_option
 @click.option("--regions", is_flag=True, help="Encode parts of each image too, to find things among others.")
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
+@click.option("--checksum", is_flag=True, help="Compare the bytes of all files, not only sizes and times.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
               help="Leave out the check after the first captions.")  # fmt: skip
@@ -79,6 +82,7 @@ def index_command(
     assume_cost_usd_per_call: float | None,
     regions: bool,
     prune: bool,
+    checksum: bool,
     dry_run: bool,
     check: bool,
     watch: bool,
@@ -107,7 +111,7 @@ def index_command(
     # In quotes, as patterns are, a shell leaves `~` as it is.
     paths, manifest = tuple(map(os.path.expanduser, paths)), tuple(map(os.path.expanduser, manifest))
     rag = ImageRAG(library=library, home=globals_.home)
-    name = chosen_library(rag, library)
+    name = chosen_library(rag, library, paths)
     progress = FileProgress(visible=not quiet)
     reading, describing, looking = (FileProgress(visible=not quiet, noun="image") for _ in range(3))
     encoding = FileProgress(visible=not quiet, noun="caption")
@@ -126,9 +130,9 @@ def index_command(
             say(estimate_text(expected), err=True)
 
     options = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune, "check": check,
-             "progress": progress, "warn": warn, "ocr_progress": reading, "caption_progress": encoding,
-             "regions_progress": looking, "describe": describe, "max_calls": max_calls,
+             "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune,
+             "checksum": checksum, "check": check, "progress": progress, "warn": warn, "ocr_progress": reading,
+             "caption_progress": encoding, "regions_progress": looking, "describe": describe, "max_calls": max_calls,
              "max_cost_usd": max_cost_usd, "assume_cost_usd_per_call": assume_cost_usd_per_call,
              "describe_progress": describing, "estimated": estimated}  # fmt: skip
 
@@ -160,15 +164,21 @@ def _state_when_stopped(progress: FileProgress, name: str) -> str:
     )
 
 
-def chosen_library(rag: ImageRAG, flag: str | None) -> str:
+def chosen_library(rag: ImageRAG, flag: str | None, paths: tuple[str, ...] = ()) -> str:
     """The library that the user named. A preset's own library is never used implicitly.
+
+    Args:
+        paths: what is indexed, for the message: one of them may be meant as the library.
 
     Raises:
         UsageError: no library is named.
     """
     name, preset = rag.settings.library, PRESETS[rag.settings.preset]
     if name is None or (flag is None and name == preset.get("library")):
-        raise UsageError("say which library the images go into: --library NAME")
+        message = "say which library the images go into: --library NAME"
+        meant = [path for path in paths if not os.path.exists(path) and is_there(rag.dependencies.home, path)]
+        rest = shlex.join(path for path in paths if path not in meant) or "PATH"
+        raise UsageError(f"{message}; did you mean imagerag index {rest} --library {meant[0]}?" if meant else message)
     return name
 
 

@@ -1,6 +1,5 @@
 """`imagerag prices`: list, set."""
 
-import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
@@ -29,7 +30,7 @@ RATES: Final = (
 )  # fmt: skip
 
 
-@click.group("prices")
+@click.group("prices", cls=FullHelpGroup)
 def prices_command() -> None:
     """List and set the prices of models, in US dollars."""
 
@@ -139,7 +140,7 @@ def _name(model: str) -> str:
 
 
 def _file(rag: ImageRAG) -> Path:
-    path = os.environ.get(ENVIRONMENT)
+    path = environment_value(ENVIRONMENT)
     return Path(path).expanduser() if path else Path(rag.dependencies.home.root) / FILE
 
 

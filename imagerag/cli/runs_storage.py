@@ -11,6 +11,7 @@ from zipfile import ZipFile
 
 import click
 
+from imagerag.agent.errors import ImageRAGError
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, require_terminal, yes_option
 from imagerag.cli.options import json_option, moment_of, pass_globals
@@ -18,6 +19,7 @@ from imagerag.cli.output_files import allowed, overwrite_option
 from imagerag.cli.runs import run_name
 from imagerag.cli.terminal.output import count, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
+from imagerag.client.synchronous import run_sync
 from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean
@@ -136,6 +138,14 @@ def prune_command(
     return 0
 
 
+def _is_run(ctx: click.Context, name: str) -> bool:
+    index = ImageRAG(home=ctx.ensure_object(Globals).home).dependencies.runs
+    try:
+        return name == "last" or bool(run_sync(index.get(name)))
+    except ImageRAGError:
+        return False
+
+
 class _SaveCommand(click.Command):
     """`save`, whose error for a second argument suggests the option."""
 
@@ -144,7 +154,11 @@ class _SaveCommand(click.Command):
         ctx.allow_extra_args = True
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            ctx.fail(f"the folder is given with --out: imagerag runs save RUN --out {shlex.quote(clean(rest[0]))}")
+            run, folder = ctx.params["run"], rest[0]
+            if _is_run(ctx, folder) and not _is_run(ctx, run):
+                run, folder = folder, run
+            line = shlex.join([*ctx.command_path.split(), clean(run), "--out", clean(folder)])
+            ctx.fail(f"the folder is given with --out: {line}")
         return rest
 
 

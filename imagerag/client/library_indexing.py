@@ -38,6 +38,7 @@ class LibraryIndexing(LibraryChecks):
         links_within: Sequence[Path] | None = None,
         copy: bool = False,
         prune: bool = False,
+        checksum: bool = False,
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
         caption_embedder: str | None = None,
@@ -75,6 +76,7 @@ class LibraryIndexing(LibraryChecks):
             copy: keep the bytes of the images in the library, too.
             prune: take out images whose files are gone even where a disk may only be missing: more than half of what
                 was indexed there, files in folders that are empty now, and files outside of `paths`.
+            checksum: read every file and compare its bytes, also where its size, time and inode are the known ones.
             dry_run: write nothing, and say what would be done.
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
@@ -127,7 +129,8 @@ class LibraryIndexing(LibraryChecks):
         if dry_run:
             return await self._planned(paths, library, embedder, describing, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, links_within=links_within, prune=prune,
-                                       progress=progress, warn=warn, estimated=estimated)  # fmt: skip
+                                       checksum=checksum, progress=progress, warn=warn,
+                                       estimated=estimated)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
@@ -144,6 +147,7 @@ class LibraryIndexing(LibraryChecks):
                 links_within=links_within,
                 copy=copy,
                 prune=prune,
+                checksum=checksum,
                 ocr=reader,
                 describe=calls,
                 regions=regions,
@@ -194,14 +198,14 @@ class LibraryIndexing(LibraryChecks):
     async def watch(
         self, *paths: str | Path, library: str | None = None, exclude: TextList = (), **options: Any
     ) -> "AsyncIterator[IndexReport]":
-        """Index paths, and again whenever something below them changes, until the iteration is ended.
+        """Index paths, and again whenever something below them or a manifest changes, until the iteration is ended.
 
         A path that is gone, as with a disk that is not mounted, is told by `warn` and followed again when it is back.
         The threshold is measured anew when nothing changed for a while, not after every change; one that is out of date
         when the iteration ends is measured by whatever changes the library next.
 
         Args:
-            options: as `index`.
+            options: as `index`; `checksum` counts for the first time.
 
         Raises:
             UsageError: as `index`.
@@ -210,13 +214,16 @@ class LibraryIndexing(LibraryChecks):
         from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes, missing
         from imagerag.store.library.library_metadata import read_library_metadata
 
-        followed = [Path(path) for path in paths]
+        manifest = options.get("manifest") or ()
+        manifests = [manifest] if isinstance(manifest, str | Path) else manifest
+        followed = [Path(path) for path in (*paths, *manifests)]
         watched = changes(followed, listed(exclude))
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
             report = await self.index(*paths, library=library, exclude=exclude, followed=True, **options)
             yield report
+            options.pop("checksum", None)  # from now on changes are told
             while True:
                 await asyncio.wait([coming], timeout=delay.remaining())
                 if not coming.done():

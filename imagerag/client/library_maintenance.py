@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.argument_checks import check_arguments
 from imagerag.client.argument_types import Cosine, NaturalNumber, TextList
@@ -109,17 +110,20 @@ class LibraryMaintenance(LibraryMigration):
         Raises:
             UsageError: as `select`.
             UnknownLibraryError: there is none of that name.
+            StorageError: the disk is full to the last byte, or cannot be written.
         """
         from imagerag.store.library.maintenance.image_selection import LISTED, ImageSelection, select_ids
-        from imagerag.store.library.maintenance.removal import remove_images, settle
+        from imagerag.store.library.maintenance.removal import remove_images, settle_removal
+        from imagerag.store.room_reserve import room_for_removal
 
         opened = await self._open_to_change(library)
         ids = await select_ids(opened, images, parse_filter(filter), tags, licences)
         reason = "" if ids else await self._no_match(opened, filter, tags, licences)
         selection = ImageSelection(ids, await opened.rows(ids[:LISTED]), reason)
         if ids and not dry_run:
-            await remove_images(opened, ids)
-            await settle(opened, removed=ids, calibrate=calibrate)
+            with room_for_removal(self._context.dependencies.home):
+                await remove_images(opened, ids)
+                await settle_removal(opened, ids, calibrate=calibrate)
         return selection
 
     async def update(
@@ -217,22 +221,24 @@ class LibraryMaintenance(LibraryMigration):
             format: "parquet" has texts, typed columns and vectors; "folder" has the images with sidecars, which `index`
                 reads back to the same rows. By default "parquet" for a name that ends in .parquet, else "folder".
             with_bytes: write the bytes of the images into the Parquet file, too.
-            overwrite: put a folder's export in the place of an earlier one; a Parquet file is replaced in any case.
+            overwrite: replace a Parquet file, or put a folder's export in the place of an earlier one.
             progress: called with images done and images in all.
 
         Raises:
-            UsageError: the name is that of another type of file; the folder holds other files, those of an earlier
-                export, or such as the library links to.
+            UsageError: the name is that of another type of file; the Parquet file is there already; `with_bytes` for a
+                folder; the folder holds other files, those of an earlier export, or such as the library links to.
             StorageError: the disk is full, or cannot be written.
         """
         from imagerag.store.library.maintenance.export import export_folder, export_parquet
         from imagerag.store.library.maintenance.export_format import format_of
 
         kind = format or format_of(out)
+        if kind == "folder" and with_bytes:
+            raise UsageError("`with_bytes=True` is for Parquet: a folder has the images in any case")
         opened = await self.open(library)
         if kind == "folder":
             return await export_folder(opened, Path(out), overwrite=overwrite, progress=progress)
-        return await export_parquet(opened, Path(out), with_bytes=with_bytes, progress=progress)
+        return await export_parquet(opened, Path(out), with_bytes=with_bytes, overwrite=overwrite, progress=progress)
 
     async def verify(self, library: str | None = None, *, repair: bool = False, files: bool = True) -> "Verification":
         """Compare every row of a library with its bytes, its files, its vector, and those of its caption and regions.

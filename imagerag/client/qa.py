@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from imagerag.client.argument_checks import check_arguments
 from imagerag.client.context import ClientContext
 from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
+from imagerag.client.threads import ThreadsAPI
 from imagerag.files.inputs import Image, keep_image
 from imagerag.graphs.validation import validate_match_reason
 
@@ -33,6 +35,11 @@ class QAClient:
 
         settings = self._context.settings.with_backends
         return settings.answerer or answerer_for(settings.judge)
+
+    @cached_property
+    def threads(self) -> ThreadsAPI:
+        """The conversations that questions began: list, read and remove them."""
+        return ThreadsAPI(self._context)
 
     async def run(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,10 +112,12 @@ class RunStorageAPI:
             RunStateError: one is being made right now; nothing was removed.
         """
         from imagerag.graphs.runs.removal import preview, remove_runs
+        from imagerag.store.room_reserve import room_for_removal
 
         dependencies = self._context.dependencies
-        entries = {entry.run_id: entry for entry in [await dependencies.runs.get(run) for run in runs]}
-        return await (preview if dry_run else remove_runs)(dependencies, list(entries.values()))
+        with nullcontext() if dry_run else room_for_removal(dependencies.home):
+            entries = {entry.run_id: entry for entry in [await dependencies.runs.get(run) for run in runs]}
+            return await (preview if dry_run else remove_runs)(dependencies, list(entries.values()))
 
     async def prune(
         self,
@@ -140,16 +142,18 @@ class RunStorageAPI:
         from imagerag.graphs.runs.pruning import PruneLimits, choose_runs
         from imagerag.graphs.runs.removal import preview, remove_runs
         from imagerag.graphs.runs.run_sizes import measure
+        from imagerag.store.room_reserve import room_for_removal
 
         dependencies = self._context.dependencies
         limits = PruneLimits(
             older_than=older_than, keep=keep, max_bytes=max_bytes, unfinished=unfinished, favourites=favourites
         )
-        sizes = await measure(dependencies)
-        entries = await choose_runs(dependencies, limits, sizes=sizes)
-        if dry_run:
-            return await preview(dependencies, entries, sizes=sizes)
-        return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
+        with nullcontext() if dry_run else room_for_removal(dependencies.home):
+            sizes = await measure(dependencies)
+            entries = await choose_runs(dependencies, limits, sizes=sizes)
+            if dry_run:
+                return await preview(dependencies, entries, sizes=sizes)
+            return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
 
     async def _record(self, run: "RunRecord | str") -> "RunRecord":
         from imagerag.graphs.runs.reindexing import find_record

@@ -9,6 +9,7 @@ from imagerag.agent.ports import embed_images, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.agent.visible_text import is_blank
 from imagerag.files.inputs import Image, naming, read_image
+from imagerag.formatting.interface_terms import Placeholder, python_call
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
@@ -21,7 +22,8 @@ def check_text(encoder: "Embedder", text: str) -> None:
         UsageError: it is empty, or longer than the encoder reads.
     """
     if is_blank(text):
-        raise UsageError("say what the image is compared with: imagerag similarity IMAGE TEXT")
+        call = python_call("libraries.similarity", Placeholder("IMAGE"), Placeholder("TEXT"))
+        raise UsageError(f"say what the image is compared with: {call}")
     if (tokens := encoder.count_tokens(text)) > encoder.context_length:
         raise UsageError(f"the text has {tokens} tokens, and {encoder.identity.spec} reads {encoder.context_length}")
 

@@ -64,6 +64,7 @@ class LibraryState(BaseModel):
 
     Attributes:
         problem: why it cannot be used; empty when it can.
+        note: what the next `index` of it mends by itself.
     """
 
     model_config = Model
@@ -71,6 +72,7 @@ class LibraryState(BaseModel):
     encoder: str = ""
     threshold: float | None = None
     problem: str = ""
+    note: str = ""
 
 
 class BackendState(BaseModel):
@@ -109,6 +111,7 @@ class Diagnosis(BaseModel):
         disk: bytes of the home, by kind of what is in it.
         repaired: what `repair` did before, a line for each thing.
         problems: what keeps a run from working, one line each.
+        notes: what is not as it should be and keeps nothing from working, one line each.
     """
 
     model_config = Model
@@ -127,6 +130,7 @@ class Diagnosis(BaseModel):
     disk: dict[str, int] = Field(default_factory=dict)
     repaired: list[str] = Field(default_factory=list)
     problems: list[str]
+    notes: list[str] = Field(default_factory=list)
 
 
 async def diagnose(settings: Settings, dependencies: Dependencies, *, probe: bool = False) -> Diagnosis:
@@ -157,6 +161,7 @@ async def diagnose(settings: Settings, dependencies: Dependencies, *, probe: boo
         unlisted=unlisted,
         disk={str(kind): size for kind, size in (await asyncio.to_thread(disk_usage, dependencies.home)).items()},
         problems=[*_file_problems(files, unlisted), *_problems(dependencies.home, settings, libraries, backends)],
+        notes=[f"library {one.name}: {one.note}" for one in libraries if one.note],
     )
 
 
@@ -239,14 +244,12 @@ def _library(dependencies: Dependencies, name: str, files: list[IntegrityProblem
         return LibraryState(name=name, problem=str(error))
     message = next((one.problem for one in files if one.path == folder), "")
     threshold = library_metadata.threshold.cosine if library_metadata.threshold else None
-    if (
-        not message
-        and library_metadata.threshold
-        and library_metadata.threshold.measured_on
-        and is_stale(dependencies.home, name)
-    ):
-        message = f"its threshold was measured before it was changed: {python_call('libraries.calibrate', name)}"
-    return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=message)
+    is_measured = library_metadata.threshold is not None and bool(library_metadata.threshold.measured_on)
+    note = ""
+    if not message and is_measured and is_stale(dependencies.home, name):
+        call = python_call("libraries.calibrate", name)
+        note = f"its threshold was measured before it was changed; the next index measures it again, or {call}"
+    return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=message, note=note)
 
 
 def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:

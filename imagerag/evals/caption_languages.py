@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.ports import Embedder, embed_passages
+from imagerag.agent.ports.embedder import embed_texts
 from imagerag.agent.types import FrozenModel
 from imagerag.store.library.thresholds.caption_calibration import calibrate_captions
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall
@@ -91,7 +92,7 @@ async def search_across(
         calibrated: thresholds, for the share of queries that reach them.
     """
     cosines = {one.captions: one.cosine for one in calibrated}
-    queries = {name: await embedder.embed_texts(texts) for name, texts in columns.items()}
+    queries = {name: await embed_texts(embedder, texts) for name, texts in columns.items()}
     results = []
     for name in languages(columns):
         vectors = await embed_passages(embedder, columns[name])

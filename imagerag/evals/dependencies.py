@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.evals.library_parts import open_part
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch_libraries import build_library
@@ -70,13 +71,13 @@ class DeterministicEmbedder:
         """float32 [len(images), dimension], rows of norm 1. Calls are never merged into larger batches, so the vectors
         are deterministic already.
         """
-        return await self._inner.embed_images(images)
+        return await embed_images(self._inner, images)
 
     async def _text(self, text: str) -> "Vectors":
         vector = self._texts.get(text)
         if vector is None:
             async with self._alone:
-                vector = self._texts[text] = (await self._inner.embed_texts([text]))[0]
+                vector = self._texts[text] = (await embed_texts(self._inner, [text]))[0]
         self._texts.move_to_end(text)
         while len(self._texts) > self._keep:
             self._texts.popitem(last=False)

@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports import ImagePart
+from imagerag.agent.ports.embedder import embed_images
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord, NewImage
@@ -160,7 +161,7 @@ async def fill(
     scenes: dict[str, Scene] = {}
     synthetic = iter(synthetic)
     while batch := list(islice(synthetic, BATCH)):
-        vectors = await library.embedder.embed_images([one.data for one in batch])
+        vectors = await embed_images(library.embedder, [one.data for one in batch])
         images = [
             NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)
             for one, vector in zip(batch, vectors, strict=True)

@@ -1,4 +1,4 @@
-"""Labels of a library's check: ways to search, verdicts, and kinds of queries without a match."""
+"""Labels of a library's check and of its verification: ways to search, verdicts, problems and repairs."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -58,6 +58,15 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """Kind of queries without a match → its label."""
 
+WARNINGS: Final[Mapping[str, str]] = {
+    "toy_finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
+    "give it an encoder for photographs: {call}",
+    "finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
+    "see {call}",
+    "toy": "library {name} was encoded with sketch, which knows coloured shapes only: {call}",
+}
+"""Warnings about a library before it is used."""
+
 PROBLEM_KINDS: Final[Mapping[str, str]] = {
     "row": "row",
     "duplicate-row": "repeated row",
@@ -73,3 +82,55 @@ PROBLEM_KINDS: Final[Mapping[str, str]] = {
     "index": "index",
 }
 """What a problem of a library is about."""
+
+PROBLEMS: Final[Mapping[str, str]] = {
+    "row_id": "its id is no SHA-256",
+    "row_fields": "what it says cannot be read: {fields}",
+    "row_filters": "filters are answered with other tags or metadata than it has",
+    "duplicate_row": "the library has {count} rows of it",
+    "file_gone": "it is gone",
+    "file_away": "it is gone with all of its folder",
+    "file_changed": "it was changed",
+    "file_unreadable": "it cannot be read: {reason}",
+    "copy": "its bytes have another SHA-256",
+    "image": "its bytes are in no file and in no copy of this library",
+    "stray": "it belongs to no image of the library",
+    "thumbnail": "its thumbnail is missing or damaged",
+    "vector": "its vector is not finite or not unit",
+    "caption_vector": "the vector of its caption is not finite or not unit",
+    "regions_boxes": "its regions have no usable boxes",
+    "regions": "its regions do not have a finite unit vector each",
+    "other_vector": "a vector of the encoder that searches do not use is not finite or not unit",
+    "index": "an index of it cannot be read",
+    "index_file": "it has other bytes than were written",
+}
+"""What is wrong in a library, as `libraries.verify` says it."""
+
+REPAIRS: Final[Mapping[str, str]] = {
+    "indexes": "all indexes were built anew",
+    "deleted": "deleted",
+    "deleted_again": "deleted: {call} encodes it again",
+    "deleted_migration": "deleted: the next migration encodes it again",
+    "one_row": "one row is kept, with the files of all",
+    "taken_out": "the image was taken out",
+    "row": "written anew",
+    "vector": "encoded anew",
+    "thumbnail": "made anew",
+    "found_copy": "another library or a run had them: a whole copy is in the library",
+    "found_copy_aside": "another library or a run had them: a whole copy is in the library; the damaged one is in "
+    "{folder}",
+    "copy_aside": "a whole copy is in the library; the damaged one is in {folder}",
+    "copy": "a whole copy is in the library",
+    "path": "the path was dropped; the image has another file or a copy",
+    "changed": "{path} was encoded anew, as {id}",
+}
+"""What a repair did about a problem."""
+
+REMEDIES: Final[Mapping[str, str]] = {
+    "later": "somebody writes: later, {call}",
+    "no_bytes": "index the folder where it is now, or: {call}",
+    "away": "kept: {path} may come back, as where a disk is not mounted; if it is gone for good: {call}",
+    "row_by_hand": "delete the row with LanceDB, {call}, and index its file again",
+    "again_or_remove": "{call}, or: {remove}",
+}
+"""What to do about a problem that a repair leaves."""

@@ -15,8 +15,11 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "generate": "generate",
     "ask": "ask",
     "batch": "batch",
+    "questions.threads.list": "threads",
     "runs.get": "show",
+    "runs.steps": "show --watch",
     "libraries.search": "search",
+    "libraries.similarity": "similarity",
     "runs.list": "runs",
     "runs.resume": "resume",
     "runs.continue_": "continue",
@@ -54,14 +57,14 @@ _WITHOUT_VALUE: Final = (
 )
 """Parameters that are recognised without a value."""
 
-_CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
+_CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\)(?:\[0\][\w.]*)?)`")
 _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
 _LITERAL: Final = re.compile(r"(?<=: )imagerag [^\0]+$")
 
 COMMANDS: Final = (
     *dict.fromkeys(command.split()[0] for command in _COMMANDS.values()),
-    "demo", "similarity", "report", "diff", "eval", "models", "prices", "ui", "mcp", "trust", "doctor",
+    "demo", "report", "diff", "eval", "models", "prices", "ui", "mcp", "trust", "doctor",
 )  # fmt: skip
 """The commands of the command line."""
 
@@ -95,16 +98,20 @@ SPEC: Final = Placeholder("SPEC")
 QUERY: Final = Placeholder("QUERY")
 
 
-def python_call(method: str, *values: Any, settings: Mapping[str, Any] | None = None, **parameters: Any) -> str:
+def python_call(
+    method: str, *values: Any, settings: Mapping[str, Any] | None = None, field: str = "", **parameters: Any
+) -> str:
     """A call of the Python API for a message; parameters of value None are left out.
 
     A text that cannot stand between backticks becomes a placeholder.
 
     Args:
         settings: backends of the client that is called; they are options of the command, too.
+        field: what is wanted of the first result, for instance "image.sha256"; the command prints it with `--json`.
     """
     client = f"rag.with_options({', '.join(_keywords(settings))})" if settings else "rag"
-    return f"`{client}.{method}({', '.join([*map(_literal, values), *_keywords(parameters)])})`"
+    wanted = f"[0].{field}" if field else ""
+    return f"`{client}.{method}({', '.join([*map(_literal, values), *_keywords(parameters)])}){wanted}`"
 
 
 def _keywords(parameters: Mapping[str, Any]) -> list[str]:
@@ -246,6 +253,10 @@ def _command(call: str) -> str | None:
         parsed = ast.parse(call, mode="eval").body
     except (SyntaxError, ValueError, RecursionError):
         return None
+    fields = []
+    while isinstance(parsed, ast.Attribute | ast.Subscript):
+        fields.append(parsed)
+        parsed = parsed.value
     if not isinstance(parsed, ast.Call):
         return None
     function, settings = parsed.func, list[ast.keyword]()
@@ -266,7 +277,7 @@ def _command(call: str) -> str | None:
         parts.insert(3, "--from")
     for one in keywords:
         parts += _option_values(_option_name(one.arg or ""), one.value)
-    return " ".join(parts)
+    return " ".join([*parts, "--json"] if fields else parts)
 
 
 def _option_values(option: str, value: ast.expr) -> list[str]:

@@ -24,7 +24,9 @@ def near(name: str, names: Iterable[str]) -> str:
     return spelled[matches[0]] if matches else ""
 
 
-def unknown(what: str, name: str, choices: Iterable[str], *, where: str = "", more: str = "") -> str:
+def unknown(
+    what: str, name: str, choices: Iterable[str], *, where: str = "", more: str = "", meant: Sequence[str] = ()
+) -> str:
     """`no preset 'sketsh'; did you mean 'sketch'? There are: sketch, openai, local`.
 
     Args:
@@ -33,12 +35,13 @@ def unknown(what: str, name: str, choices: Iterable[str], *, where: str = "", mo
         choices: all there are.
         where: where it was written, for instance "imagerag.toml".
         more: what may be written instead beside the known ones.
+        meant: what was probably meant; by default the choice of the most similar spelling.
     """
     names = list(choices)
     wording = f"{where}: " if where else ""
     wording += f"no {what} {name[:_SHOWN]!r}"
-    guess = near(name, names)
-    wording += f"; did you mean {guess!r}? " if guess else "; "
+    guess = " or ".join(map(repr, [*meant] or [*filter(None, [near(name, names)])]))
+    wording += f"; did you mean {guess}? " if guess else "; "
     # Without quotes, "there is only one" would not name it.
     listed = repr(names[0]) if names in (["one"], ["none"]) else ", ".join(names)
     if len(names) == 1:

@@ -30,9 +30,11 @@ from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_draws, check_edits, check_takes_mask
-from imagerag.graphs.mismatch_warnings import run_warnings
+from imagerag.graphs.mismatch_warnings import warnings_with
 from imagerag.graphs.recorded_image_checks import recall_images
 from imagerag.graphs.services_of_run import services_of
+from imagerag.graphs.start_node import check_search
+from imagerag.store.library.database import is_there
 from imagerag.tools.fallback.request_fitting import expected_losses
 from imagerag.tools.healthcheck import server_warnings
 
@@ -205,10 +207,13 @@ async def estimate_setup(
         mask=mask,
         done=done,
     )
-    # The built-in library would have to be made for it.
-    checked_setup = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
+    name = setup.library
+    if name == BUILT_IN_LIBRARY and not is_there(dependencies.home, name):
+        name = None  # it would have to be made for it
+    library = await dependencies.library(name) if name else None
+    await check_search(library, setup.config)
     unreachable = () if setup.config.cache == "replay" else await server_warnings(generator)
-    warned = [*unreachable, *await run_warnings(dependencies, checked_setup, prompt)]
+    warned = [*unreachable, *warnings_with(setup, library, prompt)]
     references = setup.config.reference_limit(generator.max_references)
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
     notes = [*total.notes, *(f"if it is called in place of the first: {one}" for one in lost)]

@@ -11,9 +11,6 @@ from imagerag.formatting.interface_terms import python_call
 def check_version(values: Mapping[str, Any], name: str) -> None:
     """Check that a state holds values of this version's classes.
 
-    No class that this version does not list is constructed from stored bytes: its values come back as plain data. And
-    no key of a state holds plain data of its own accord, so a mapping means that an earlier version wrote it.
-
     Args:
         values: a state, as its checkpoint gives it.
         name: of the run or thread, for the message, for instance "run 20260101-120000-abcdef".
@@ -21,12 +18,21 @@ def check_version(values: Mapping[str, Any], name: str) -> None:
     Raises:
         RunStateError: an earlier version wrote it.
     """
-    if any(isinstance(one, Mapping) for value in values.values() for one in _items(value)):
+    if not is_of_this_version(values):
         prompt = values.get("prompt")
         again = python_call("generate", prompt) if prompt else "ask again without `thread`"
         raise RunStateError(
             f"{name} was made by an earlier version of imagerag, and its steps cannot be read; begin anew: {again}"
         )
+
+
+def is_of_this_version(values: Mapping[str, Any]) -> bool:
+    """Whether a state holds values of this version's classes.
+
+    No class that this version does not list is constructed from stored bytes: its values come back as plain data. And
+    no key of a state holds plain data of its own accord, so a mapping means that an earlier version wrote it.
+    """
+    return not any(isinstance(one, Mapping) for value in values.values() for one in _items(value))
 
 
 def _items(value: Any) -> list[Any]:

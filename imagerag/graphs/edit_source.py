@@ -7,6 +7,7 @@ from imagerag.agent.ports import BlobStore, Filter, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import edited_from
 from imagerag.agent.retrieval.search_queries import search_words
 from imagerag.agent.types import Subject
+from imagerag.formatting.interface_terms import QUERY, python_call
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -15,7 +16,7 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
     """An image of a library, kept among the run's own, to be edited.
 
     Args:
-        name: its SHA-256, as `imagerag search --json` says it.
+        name: its SHA-256, as a search says it.
 
     Raises:
         UsageError: no library, or no such image in it.
@@ -27,7 +28,8 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
         data = await library.image_bytes(sha)
     except BlobError as error:
         message = f"no image {sha[:12]} in library {library.name} can be read: {error}"
-        raise UsageError(f"{message}; imagerag search --json names those there are") from error
+        ids = python_call("libraries.search", QUERY, library=library.name, field="image.sha256")
+        raise UsageError(f"{message}; {ids} names one that is there") from error
     hits = await search_words(library, "the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)
     return edited_from(hits[0], image) if hits else Subject(image=image, intent="edit")
@@ -41,5 +43,6 @@ def sha256_of(name: str) -> str:
     """
     sha = str(name).strip().lower().removeprefix("image://")
     if not _ID.fullmatch(sha):
-        raise UsageError(f"{str(name)[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
+        ids = python_call("libraries.search", QUERY, field="image.sha256")
+        raise UsageError(f"{str(name)[:80]!r} is no id of an image, which has 64 digits: {ids}")
     return sha

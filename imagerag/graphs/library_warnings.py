@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.formatting.check_labels import WARNINGS
 from imagerag.formatting.interface_terms import python_call
 from imagerag.formatting.numbers import percent
 from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER
@@ -23,13 +25,12 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
         real: it is to serve something that is not of the sketch world.
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = python_call("libraries.migrate", name, embedder=DEFAULT_ENCODER)
+    anew = python_call("libraries.migrate", split_name(name)[0], embedder=DEFAULT_ENCODER)
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
-        share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
-        then = f"give it an encoder for photographs: {anew}" if toy else f"see {python_call('libraries.check', name)}"
-        return [f"only {share}, so that little will be found; {then}"]
+        key, call = ("toy_finds_little", anew) if toy else ("finds_little", python_call("libraries.check", name))
+        return [WARNINGS[key].format(share=percent(threshold.accept_rate), name=name, call=call)]
     if toy and real:
-        return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]
+        return [WARNINGS["toy"].format(name=name, call=anew)]
     return []
 
 

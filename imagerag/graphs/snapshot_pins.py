@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import RunSpec, SnapshotPins
-from imagerag.formatting.interface_terms import Placeholder, python_call
+from imagerag.formatting.interface_terms import NAME, Placeholder, python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.snapshots import snapshot_content
@@ -45,20 +46,27 @@ def check_hashes(hashes: Mapping[str, str], noted: Mapping[str, str], subject: s
             )
 
 
-async def pin_snapshots(dependencies: Dependencies, setup: RunSpec, run_id: str = "RUN") -> RunSpec:
+async def pin_snapshots(dependencies: Dependencies, setup: RunSpec, run_id: str | None = None) -> RunSpec:
     """Add the hashes of the snapshots that a setup names.
 
     Args:
-        run_id: the run that it is of, for the message.
+        run_id: the run that it is of; its libraries have to be there, and messages name what to do without them.
 
     Raises:
-        UnknownLibraryError: there is no such snapshot.
+        UnknownLibraryError: there is no such snapshot, or a library of the run is gone.
         UsageError: one holds something else than when the setup noted its hash.
     """
-    hashes = await snapshot_hashes(dependencies, setup.library)
-    instead = "Do the run again with the one there is: " + python_call(
-        "runs.replay", run_id, Placeholder("STEP"), library=Placeholder("{name!r}")
-    )
+    again = partial(python_call, "runs.replay", run_id or "RUN", Placeholder("STEP"))
+    try:
+        hashes = await snapshot_hashes(dependencies, setup.library)
+        if run_id and setup.library:
+            await dependencies.library(setup.library)
+    except UnknownLibraryError as error:
+        if run_id is None:
+            raise
+        instead = again(library=NAME)
+        raise UnknownLibraryError(f"{error}. Or do the run again with another library: {instead}") from error
+    instead = "Do the run again with the one there is: " + again(library=Placeholder("{name!r}"))
     check_hashes(hashes, setup.snapshots, "the run was made", instead)
     return setup.model_copy(update={"snapshots": hashes}) if hashes != setup.snapshots else setup
 

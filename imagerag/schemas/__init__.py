@@ -56,6 +56,9 @@ MODELS: Final[Mapping[str, str]] = {
     "sidecar": "imagerag.files.sidecar:Sidecar",
     "similarity": "imagerag.schemas.searches:SimilarityDocument",
     "study": "imagerag.evals.human_study.documents:StudyDocument",
+    "thread": "imagerag.graphs.runs.thread_documents:ThreadDocument",
+    "threads": "imagerag.graphs.runs.thread_documents:ThreadsDocument",
+    "threads-removed": "imagerag.graphs.runs.thread_documents:ThreadsRemoved",
     "threshold": "imagerag.schemas.libraries:ThresholdDocument",
     "trust": "imagerag.schemas.commands:TrustDocument",
 }

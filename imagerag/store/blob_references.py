@@ -42,6 +42,16 @@ def footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootpri
     Raises:
         DamagedFileError, StorageError: a file cannot be read, so the blobs in use are unknown.
     """
+    found = run_footprints(home, run_id)
+    if run_id is None:
+        others = found.setdefault(OTHERS, RunFootprint())
+        for one in thread_footprints(home).values():
+            others.blobs |= one.blobs
+    return found
+
+
+def run_footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootprint]:
+    """As `footprints`, without conversations; the calls of their questions are here, under names of their own."""
     by_owner: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
     for thread_id, size, data in _checkpoint_rows(home.checkpoints, run_id):
         by_owner[thread_id].checkpoints += size
@@ -49,10 +59,16 @@ def footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootpri
     for owner, size, data in _journal_rows(home.store, run_id):
         by_owner[owner].journal += size
         by_owner[owner].blobs |= sha256s_in(data)
-    if run_id is None:
-        for _, _, data in _checkpoint_rows(home.conversations, None):
-            by_owner[OTHERS].blobs |= sha256s_in(data)
     return dict(by_owner)
+
+
+def thread_footprints(home: DataDir, thread_id: str | None = None) -> dict[str, RunFootprint]:
+    """Thread id → footprint of the checkpoints of a conversation, for all of them or for one."""
+    by_thread: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
+    for owner, size, data in _checkpoint_rows(home.conversations, thread_id):
+        by_thread[owner].checkpoints += size
+        by_thread[owner].blobs |= sha256s_in(data)
+    return dict(by_thread)
 
 
 def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, int, bytes]]:

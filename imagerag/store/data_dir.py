@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
+from imagerag.formatting.text import clean
 
 ENVIRONMENT = "IMAGERAG_HOME"
 
@@ -27,14 +29,14 @@ class DataDir:
         """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory.
 
         Raises:
-            UsageError: it is a file.
+            UsageError: it is no folder.
         """
-        folder = root or os.environ.get(ENVIRONMENT)
+        folder = root if root and str(root).strip() else environment_value(ENVIRONMENT)
         if not folder:
             return cls.default()
         home = Path(folder).expanduser().absolute()
-        if home.is_file():
-            raise UsageError(f"the home {home} is a file: name a folder with `home=DIR` or {ENVIRONMENT}")
+        if "\0" in str(home) or (home.exists() and not home.is_dir()):
+            raise UsageError(f"the home {clean(str(home))} is no folder: name one with `home=DIR` or {ENVIRONMENT}")
         return cls(home)
 
     @classmethod
@@ -70,6 +72,11 @@ class DataDir:
         return self.root / "pictures"
 
     @cached_property
+    def reserve(self) -> Path:
+        """A file that holds some room for removals on a full disk."""
+        return self.root / "reserve"
+
+    @cached_property
     def checkpoints(self) -> Path:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"
@@ -82,6 +89,10 @@ class DataDir:
     def lock(self, run_id: str) -> Path:
         """Lock file of a run, locked while the run is made."""
         return self.root / "running" / run_id
+
+    def thread_lock(self, thread_id: str) -> Path:
+        """Lock file of a conversation, locked while a question of it is answered."""
+        return self.root / "answering" / thread_id
 
     @cached_property
     def filling(self) -> Path:

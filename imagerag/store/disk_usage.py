@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from imagerag.store.data_dir import DataDir
 
-Use = Literal["libraries", "checkpoints", "journal", "blobs", "results", "evaluations", "caches", "other"]
+Use = Literal["libraries", "checkpoints", "threads", "journal", "blobs", "results", "evaluations", "caches", "other"]
 
 File = tuple[int, int]
 """Device and inode: the same for all names of a file."""
@@ -17,7 +17,7 @@ _PLACES: Final[dict[str, Use]] = {
     "libraries": "libraries",
     "filling": "libraries",
     "runs.sqlite": "checkpoints",
-    "questions.sqlite": "checkpoints",
+    "questions.sqlite": "threads",
     "store.sqlite": "journal",
     "images": "results",
     "evals": "evaluations",

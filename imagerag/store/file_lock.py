@@ -14,6 +14,7 @@ from pathlib import Path
 
 from imagerag.agent.completion import to_completion
 from imagerag.agent.errors import RunStateError
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.storage_errors import storage_errors
 
 if sys.platform != "win32":
@@ -108,7 +109,7 @@ def under_way(path: Path, run_id: str) -> str:
         who = [f"by process {holder}"] if holder.isdecimal() else []
         who.append(f"since {since:%Y-%m-%d %H:%M:%S} UTC")
     known = f" ({', '.join(who)})" if who else ""
-    return f"run {run_id} is being made right now{known}: imagerag show {run_id} --watch follows it"
+    return f"run {run_id} is being made right now{known}: {python_call('runs.steps', run_id)} shows how far it is"
 
 
 def waiting_lock(path: Path, *, alone: bool) -> int | None:

@@ -13,6 +13,7 @@ from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, LibraryVer
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
+from imagerag.store.library.index_files import CHANGED, changed_index_files
 from imagerag.store.library.library_metadata import library_metadata_of, stale
 from imagerag.store.library.maintenance.index_verification import query_indexes
 from imagerag.store.library.maintenance.vector_verification import CLEARED
@@ -138,15 +139,17 @@ def check_library(home: DataDir, name: str) -> None:
 
 
 def check_indexes(home: DataDir, name: str) -> None:
-    """Query each search index of a library.
+    """Query each search index of a library, and compare its files with their checksums.
 
     Raises:
-        LibraryDamagedError: an index cannot be read; the images may still be intact.
+        LibraryDamagedError: an index cannot be read, or was changed; the images may still be intact.
     """
     try:
         query_indexes(open_table(home, name))
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
+    for path in changed_index_files(folder_of(home, name)):
+        raise damaged(name, ValueError(f"{path}: {CHANGED}"))
 
 
 class _ImagesError(ValueError):

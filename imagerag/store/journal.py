@@ -1,4 +1,4 @@
-"""The journal in a LangGraph store: SQLite by default, Postgres with LangGraph's own store."""
+"""The journal in a LangGraph store, which is a SQLite file of the home."""
 
 import asyncio
 import json

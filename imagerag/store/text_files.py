@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from imagerag.agent.lone_surrogates import valid_text
 from imagerag.agent.regular_files import open_regular, open_regular_text, read_regular
 from imagerag.agent.visible_text import is_blank
 
@@ -63,9 +64,12 @@ def is_windows_1252(file: Path) -> bool:
     """
     if _is_utf_8(file):
         return False
-    with open_regular(file) as stream:
-        beginning = stream.read(4096)
-    return not beginning.count(0) and not any(beginning.startswith(mark) for mark, _ in _MARKS)
+    beginning = (data := read_regular(file))[:4096]
+    return (
+        utf_8_text(data) is None
+        and not beginning.count(0)
+        and not any(beginning.startswith(mark) for mark, _ in _MARKS)
+    )
 
 
 def decoded(data: bytes) -> str:
@@ -77,10 +81,7 @@ def decoded(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _strictly(data, encoding)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = ""
+    text = utf_8_text(data) or ""
     if (text or not data) and "\0" not in text:
         return text
     if text and text.count("\0") * 4 < len(text) and not any(map(_is_control, text.replace("\0", ""))):
@@ -92,6 +93,18 @@ def decoded(data: bytes) -> str:
     if _LETTERS_PER_CONTROL * sum(_is_control(letter) for letter in text) > len(text):
         raise ValueError(_NO_TEXT)
     return text
+
+
+def utf_8_text(data: bytes) -> str | None:
+    """Decode UTF-8, without the beginning of a character at its end, where a limit on bytes cut it; None for others."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        whole = data[: error.start]
+        if error.reason != "unexpected end of data":
+            return None
+        # One such byte behind ASCII alone is rather a letter in another encoding, as in `café`.
+        return whole.decode() if not whole.isascii() or len(data) - len(whole) > 1 else None
 
 
 def _is_utf_8(file: Path) -> bool:
@@ -142,9 +155,9 @@ def listed(texts: str | Collection[str]) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """Strip a text, and remove characters that UTF-8 cannot encode (file names may hold such bytes); empty where a
-    reader sees nothing of it."""
-    text = text.encode("utf-8", "replace").decode("utf-8").strip()
+    """Strip a text, with U+FFFD for what UTF-8 cannot encode (file names may hold such bytes, and JSON half a
+    character); empty where a reader sees nothing of it."""
+    text = valid_text(text).strip()
     return "" if is_blank(text) else text
 
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 
 ENVIRONMENT: Final = "IMAGERAG_CONFIG"
@@ -19,7 +20,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 def config_folder() -> Path:
     """`IMAGERAG_CONFIG`, else the platform's user configuration folder; never a folder named in data."""
-    if folder := os.environ.get(ENVIRONMENT):
+    if folder := environment_value(ENVIRONMENT):
         return Path(folder).expanduser().absolute()
     from platformdirs import user_config_path
 

@@ -4,12 +4,12 @@
 begins, so that the run's record names them, and a resume or a replay uses the same ones.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.calls.costs import estimator_of
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import ImageRAGError, SpecError
 from imagerag.tools import registry
 from imagerag.tools.local_servers import LocalServer, local_servers_now
@@ -64,7 +64,7 @@ def expanded(role: AutoRole, spec: str, prices: "Prices | None" = None) -> str:
     Raises:
         SpecError: `auto` with a model, an option or an address; or there is no backend, and none is named beside it.
     """
-    if AUTO not in spec:
+    if AUTO not in spec.lower():
         return spec
     parts = BackendSpec.parse_all(spec)
     if all(part.provider != AUTO for part in parts):
@@ -127,7 +127,7 @@ def _candidates(role: AutoRole, servers: list[LocalServer]) -> Iterator[_Candida
             yield _local(server)
         else:
             model, variables = _hosted(name)
-            key_variable = next((variable for variable in variables if os.environ.get(variable)), None)
+            key_variable = next((name for name in variables if environment_value(name)), None)
             yield _Candidate(spec=f"{name}:{model}", why=f"{key_variable} is set") if key_variable and model else None
 
 

@@ -6,12 +6,12 @@ own variable, `services/table.py`). Any other address gets none, unless its spec
 Keys, and passwords in addresses, never leave this machine unencrypted.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import AuthError
 from imagerag.agent.url_redaction import VARIABLE, credentials_of, origin, public_address
 from imagerag.tools.public_addresses import is_this_machine
@@ -80,7 +80,7 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None, 
     if key:
         return Key(key, named=True)
     if key_env:
-        return Key(os.environ.get(key_env) or None, key_env, named=True)
+        return Key(environment_value(key_env), key_env, named=True)
     if service is not None and service.is_at(address):
         return _key_of(service)
     host = origin(address)[1]
@@ -89,22 +89,22 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None, 
     if match is not None and match.has_key:
         return _key_of(match)
     for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
-        if os.environ.get(name):
-            return Key(os.environ[name], name)
+        if value := environment_value(name):
+            return Key(value, name)
     if own_address() and origin(address) == origin(own_address()):
-        return Key(os.environ.get(OPENAI_KEY) or None, variable or OPENAI_KEY, named=True)
+        return Key(environment_value(OPENAI_KEY), variable or OPENAI_KEY, named=True)
     return Key(variable=variable)
 
 
 def _key_of(service: Service) -> Key:
     variable = service.key_variable
-    value = os.environ.get(variable) or None if variable else None
+    value = environment_value(variable) if variable else None
     return Key(value, variable if value or service.key_required else None)
 
 
 def own_address() -> str:
     """The address in OPENAI_BASE_URL, beside OPENAI_API_KEY, without passwords; empty if there is none."""
-    return public_address(os.environ.get(OPENAI_ADDRESS, "").strip())
+    return public_address(environment_value(OPENAI_ADDRESS) or "")
 
 
 def check_encrypted(address: str, who: str, key: Key) -> None:
@@ -171,7 +171,7 @@ def key_advice(address: str, authorization: str, *, forbidden: bool = False) -> 
         if service is not None and service.keys:
             return f"no key went there: set {' or '.join(service.keys)}"
         return "no key went there: put its key into a variable, and name that, ?key_env=NAME@URL"
-    variable = next((name for name in key_variables() if os.environ.get(name) == token), None)
+    variable = next((name for name in key_variables() if environment_value(name) == token), None)
     advice = "this key may not use it" if forbidden else "check the key"
     return f"{advice} ({variable})" if variable else advice
 
@@ -182,11 +182,11 @@ def check_hub(who: str) -> None:
     Raises:
         AuthError: HF_ENDPOINT is an unencrypted address, and there is a token.
     """
-    address = os.environ.get(HUB_ADDRESS, "").strip()
+    address = environment_value(HUB_ADDRESS) or ""
     if not address:
         return
-    variable = next((name for name in HUB_KEYS if os.environ.get(name)), None)
-    token = os.environ[variable] if variable else _stored_token()
+    variable = next((name for name in HUB_KEYS if environment_value(name)), None)
+    token = environment_value(variable) if variable else _stored_token()
     check_encrypted(public_address(address), who, Key(token, variable or "the hub (hf auth login)"))
 
 

@@ -33,7 +33,7 @@ SENT_WHOLE: Final = 1 << 20
 """Maximum bytes of a request that are joined and sent at once; larger ones are not copied."""
 
 _LONGEST_ERROR: Final = 1 << 18
-"""Characters; longer bodies hold images."""
+"""Bytes; longer bodies hold images."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 _plain_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
@@ -173,6 +173,8 @@ async def _leave_broken_fields_out(response: httpx2.Response) -> None:
         return
     if usable != body:
         response._content = json.dumps(usable).encode()
+    # The client would parse the body again: one with an image has megabytes.
+    response.json = lambda **_: usable  # type: ignore[method-assign]
 
 
 def _is_json(response: httpx2.Response) -> bool:
@@ -190,7 +192,8 @@ async def _name_errors(response: httpx2.Response) -> None:
         return
     if response.status_code != 200 or not (kind.endswith("json") or kind == "text/html"):
         return
-    await response.aread()
+    if len(await response.aread()) > _LONGEST_ERROR and kind != "text/html":
+        return
     error = error_in(response.text, page=kind == "text/html")
     if error is not None:
         response.extensions[IN_GOOD_ANSWER] = True
@@ -208,8 +211,6 @@ def error_in(text: str, *, page: bool = False) -> ErrorBody | None:
     """The error in the text of a response with status 200; None if it holds none."""
     if page:
         return read_body(text)
-    if len(text) > _LONGEST_ERROR:
-        return None
     try:
         return in_good_answer(json.loads(text))
     except (ValueError, RecursionError):

@@ -31,6 +31,7 @@ class RunTask(Followed):
         steps: the nodes that finished, in their order.
         node: the node that draws, or finished last.
         progress: how far the drawing is that is being made; None between drawings.
+        stages: how many times more has changed than the progress of a drawing.
         partial: the last unfinished image of that drawing.
         warnings: what is likely to go wrong.
         stopping: whether somebody stopped it.
@@ -41,6 +42,7 @@ class RunTask(Followed):
     steps: list[str] = field(default_factory=list)
     node: str = ""
     progress: Progress | None = None
+    stages: int = 0
     partial: ImageRef | None = None
     warnings: tuple[str, ...] = ()
     stopping: bool = False
@@ -49,6 +51,7 @@ class RunTask(Followed):
         """End the run as cancelled; its record is written. A second time does nothing."""
         if self._task is not None and not self.ended and not self.stopping:
             self.stopping = True
+            self.stages += 1
             self._task.cancel()
             self.tell()
 
@@ -77,6 +80,8 @@ class RunTask(Followed):
         with self.noting_failure(f"run {self.run_id}"), suppress(asyncio.CancelledError):
             async with aclosing(events) as stream:
                 async for event in stream:
+                    if event.kind != "progress" or self.progress is None:
+                        self.stages += 1
                     self.progress = event.progress if event.kind == "progress" else None
                     self.partial = (self.progress.image or self.partial) if self.progress else None
                     self.node = event.node or self.node

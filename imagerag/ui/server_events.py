@@ -42,11 +42,13 @@ async def run_events(state: UiState, run_id: str) -> AsyncIterator[Event]:
 
 
 async def _of_task(task: RunTask) -> AsyncIterator[Event]:
+    seen = -1
     async for changes in task.follow(beat_s=BEAT_S):
         progress = task.progress
-        if progress is None:
+        if progress is None or task.stages != seen:  # several changes may be told at once
+            seen = task.stages
             yield _event("change", changes=changes)
-        else:
+        if progress is not None:
             image = f"/images/{task.partial.sha256}?side=1024" if task.partial else None
             yield _event("progress", changes=changes, step=progress.step, of=progress.of, image=image)
 

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 import imagerag
 from imagerag import ImageRAG
+from imagerag.agent.types.filters import parse_filter
 from imagerag.assistants.argument_errors import refusal
+from imagerag.assistants.argument_types import FORMS
 from imagerag.assistants.json_schemas import published, published_answer
 from imagerag.assistants.tool_inputs import (
     TOOLS,
@@ -84,9 +86,17 @@ def test_more_forms_are_understood() -> None:
     )
     assert ContinueRun(run_id="run-1", exclude_images=2).exclude_images == ("2",)  # type: ignore[arg-type]
     assert ContinueRun(run_id="run-1", choose="[]").choose == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["shoes", "", "price is null", "price≤5", {"price": 5}, None, 5])
+def test_a_filter_in_another_form_is_answered_with_the_forms_there_are(wrong: object) -> None:
     with pytest.raises(ValidationError) as caught:
-        GenerateImage(prompt="x", filter=["shoes"])  # type: ignore[arg-type]
-    assert "filter: write each as key=value, not shoes" in refusal(caught.value)
+        GenerateImage(prompt="x", filter=[wrong])  # type: ignore[arg-type]
+    problem = refusal(caught.value)
+    assert f"filter: {wrong!r} is none: write text such as key=value" in problem
+    for example in FORMS:
+        assert example in problem
+        assert parse_filter(example)
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:

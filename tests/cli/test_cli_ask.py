@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -13,6 +14,8 @@ from PIL import Image
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.qa.types import AnswerOutcome
+from imagerag.cli.ask import answer_lines
+from imagerag.formatting.interface_terms import python_call
 from imagerag.reports.contact_sheet.layout import ACCENT
 from imagerag.tools.sketch.catalogue import Product, products
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
@@ -203,3 +206,12 @@ async def test_without_a_library_there_is_nobody_to_ask(home: Path) -> None:
     rag = ImageRAG(preset="local", home=home)
     with pytest.raises(UsageError, match="which library"):
         await rag.ask("what?")
+
+
+def test_a_command_in_a_note_stands_on_a_line_of_its_own(rag: ImageRAG) -> None:
+    record = rag.ask_sync("What is the most expensive product?")
+    call = python_call("libraries.migrate", "mine", embedder="open_clip:ViT-B-32-SigLIP2-256/webli")
+    lines = list(answer_lines(record.model_copy(update={"notes": [f"{'little will be found; ' * 3}{call}"]})))
+    assert "imagerag library migrate mine --embedder open_clip:ViT-B-32-SigLIP2-256/webli" in [
+        click.unstyle(line).strip() for line in lines
+    ]

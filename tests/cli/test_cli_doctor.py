@@ -9,6 +9,7 @@ from imagerag.agent.types import ImageRef
 from imagerag.evals.judges.judge_score import verdict_on
 from imagerag.evals.judges.library_questions import FORMS, chosen_rows, concept_of, prompts_of
 from imagerag.store.library.schema import ImageRecord
+from imagerag.tools.testing.fakes import sample_image
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 from tests.cli.conftest import Imagerag, document
 
@@ -39,6 +40,22 @@ def test_the_sketch_preset_is_in_order(imagerag: Imagerag, home: Path) -> None:
     assert found["problems"] == []
     told = imagerag("doctor").stdout
     assert "everything that could be looked at is in order" in told
+
+
+def test_a_stale_threshold_is_a_note_until_the_next_index(imagerag: Imagerag, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "photos" / f"{name}.png").write_bytes(sample_image(name))
+    index = ("index", "photos", "--library", "shop", "--embedder", "sketch")
+    assert imagerag(*index).exit_code == 0
+    assert imagerag("library", "remove", "shop", "photos/one.png", "--yes", "--no-calibrate").exit_code == 0
+    stale = imagerag("doctor", "--preset", "sketch")
+    assert stale.exit_code == 0
+    assert "note: library shop: its threshold was measured before it was changed" in stale.stdout
+    assert "rag.libraries" not in stale.stdout
+    assert document(imagerag("doctor", "--preset", "sketch", "--json"))["problems"] == []
+    assert imagerag(*index).exit_code == 0
+    assert document(imagerag("doctor", "--preset", "sketch", "--json"))["notes"] == []
 
 
 def test_each_setting_says_where_it_came_from(

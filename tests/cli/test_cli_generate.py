@@ -1,6 +1,8 @@
 """`generate`, `resume`, `show` and `runs` as a user and as a program meet them."""
 
+import gc
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,15 @@ def test_a_filter_is_a_value_never_a_query(imagerag: Imagerag) -> None:
         assert record["outcome"] == "no_usable_reference"
         assert [search["candidates"] for search in record["searches"] if search["candidates"]] == []
     assert document(imagerag("library", "info", "sketch", "--json"))["images"] > 100
+
+
+def test_a_judge_that_is_refused_leaves_no_estimate_behind(imagerag: Imagerag) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a coroutine that nobody waits for is warned of
+        told = imagerag("generate", KNOWN, "--judge", "auto?", "--dry-run")
+        gc.collect()
+    assert (told.exit_code, "come options" in told.stderr) == (2, True)
+    assert "never awaited" not in told.stderr
 
 
 class TestChoosingByHand:

@@ -40,6 +40,13 @@ def test_a_help_page_fits_and_is_whole(path: tuple[str, ...]) -> None:
     assert [line for line in lines if line.rstrip().endswith("...") and not line.startswith("Usage:")] == []
 
 
+@pytest.mark.parametrize("path", [(), ("eval",), ("library",), ("library", "snapshot"), ("prices",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_help_page(path: tuple[str, ...]) -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, path)
+    page = CliRunner(env={"COLUMNS": "80"}).invoke(main, [*path, "--help"])
+    assert shown.output == page.output
+
+
 @pytest.mark.parametrize("path", PAGES, ids=" ".join)
 def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
     command: Any = main

@@ -94,7 +94,11 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("library-duplicates", "library", "dedupe", "mine", "--threshold", "0.97", "--json")
     printed("library", "library", "remove", "mine", "--whole-library", "--yes", "--json")
     printed("answer", "ask", "Which is the cheapest circular one?", "--json")
-    printed("answer", "ask", "Is there a dragon?", "--json")
+    thread = printed("answer", "ask", "Is there a dragon?", "--json")["thread_id"]
+    assert len(printed("threads", "threads", "--json")["threads"]) == 2
+    assert printed("thread", "threads", "show", thread, "--json")["turns"][0]["question"] == "Is there a dragon?"
+    printed("threads-removed", "threads", "prune", "--keep", "1", "--dry-run", "--json")
+    assert printed("threads-removed", "threads", "remove", "last", "--yes", "--json")["kept"] == 1
 
 
 def test_what_is_printed_about_odd_libraries(imagerag: Imagerag, tmp_path: Path) -> None:

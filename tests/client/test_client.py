@@ -126,6 +126,16 @@ async def test_an_estimate_refuses_what_a_run_refuses(rag: ImageRAG, options: di
             await call("a heart", **options)
 
 
+@pytest.mark.parametrize(("filter", "words"), [("nosuch=1", "no key 'nosuch'"), ("width=wide", "is not a number")])
+async def test_an_estimate_refuses_a_filter_that_the_library_cannot_be_asked(
+    home: Path, filter: str, words: str
+) -> None:
+    rag = ImageRAG(preset="sketch", home=home)
+    for call in (rag.estimate, rag.generate):
+        with pytest.raises(UsageError, match=words):
+            await call("a heart", filter=filter)
+
+
 async def test_a_step_that_is_no_number_is_refused_in_words(rag: ImageRAG) -> None:
     run = await rag.generate("a heart")
     with pytest.raises(UsageError, match="step: it has to be a whole number, not 'critique'"):

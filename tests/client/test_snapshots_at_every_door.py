@@ -133,6 +133,23 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     assert continued.setup.snapshots == {"mine@v1": now.content}
 
 
+@pytest.mark.parametrize("library", ["mine@v1", "mine"])
+async def test_a_run_whose_library_is_gone_says_how_it_is_done_with_another(rag: ImageRAG, library: str) -> None:
+    waits = await rag.generate(KNOWN, library=library, start="retrieve", select=True, threshold="off")
+    ended = await rag.generate(KNOWN, library=library, max_rounds=0)
+    await rag.libraries.delete("mine")
+    for record, go_on in (
+        (waits, rag.runs.resume(waits.run_id, choose=[1])),
+        (ended, rag.runs.replay(ended.run_id, 1)),
+        (ended, rag.runs.continue_(ended.run_id, feedback="smaller")),
+    ):
+        with pytest.raises(UnknownLibraryError, match="no library 'mine'") as refused:
+            await go_on
+        assert f"`rag.runs.replay('{record.run_id}', STEP, library=NAME)`" in str(refused.value)
+    for record in (waits, ended):
+        assert (await rag.runs.replay(record.run_id, 1, library="sketch")).setup.library == "sketch"  # type: ignore[union-attr]
+
+
 async def test_who_has_it_open_follows_a_rename_of_its_library(rag: ImageRAG, home: Path) -> None:
     opened = await rag.libraries.open()
     record = await rag.generate(KNOWN, max_rounds=1)

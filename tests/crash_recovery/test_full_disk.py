@@ -5,6 +5,7 @@ import json
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from imagerag import ImageRAG
 from imagerag.agent.errors import AuthError, LibraryDamagedError, StorageError
 from imagerag.agent.types import Outcome
 from imagerag.batch.runner import BatchRunner
+from imagerag.formatting.interface_terms import as_commands
+from imagerag.store.data_dir import DataDir
+from imagerag.store.room_reserve import RESERVE_BYTES, keep_reserve
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 from tests.small_disk import SmallDisk, mounted
 
@@ -178,6 +182,47 @@ async def test_an_index_on_a_full_disk_leaves_a_healthy_library(disk: SmallDisk,
     report = await rag.libraries.index(folder, library="shop", copy=True)
     assert report.added == 16
     assert await (await rag.libraries.open("shop")).count() == 24
+
+
+@pytest.mark.parametrize("reserve", [True, False])
+async def test_removing_makes_room_on_a_full_disk(disk: SmallDisk, tmp_path: Path, reserve: bool) -> None:
+    """With the room of the reserve; without one the message says what needs none."""
+    from tests.store.library.test_library_does_not_grow import noise
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        noise(folder / f"{number}.png", number, side=200)
+    home = disk.path / "home"
+    rag = ImageRAG(preset="sketch", home=home)
+    await rag.libraries.index(folder, library="shop", embedder="sketch", copy=True, check=False)
+    made_by, _ = made(home, ScriptedGenerator())
+    await made_by.generate("a cat", run_id="one")
+    reserved = DataDir(home).reserve
+    assert reserved.stat().st_blocks * 512 >= RESERVE_BYTES
+    if not reserve:
+        reserved.unlink()
+    disk.fill()
+    image = folder / "0.png"
+    if reserve:
+        removed = await rag.runs.remove("one")
+        assert [one.run_id for one in removed.runs] == ["one"]
+        disk.free()
+        keep_reserve(DataDir(home))
+        disk.fill()
+        assert len(await rag.libraries.remove(image, library="shop")) == 1
+        assert await (await rag.libraries.open("shop")).count() == 2
+        assert not list((home / "libraries").rglob(f"*{sha256(image.read_bytes()).hexdigest()}*"))
+        disk.free()
+        await rag.libraries.index(folder, library="shop")
+        assert reserved.exists(), "made anew where there is room"
+        return
+    for attempt in (rag.runs.remove("one"), rag.libraries.remove(image, library="shop")):
+        with pytest.raises(StorageError, match="the disk is full") as found:
+            await attempt
+        assert "imagerag library remove NAME --whole-library" in as_commands(str(found.value))
+    await rag.libraries.delete("shop")
+    assert [one.run_id for one in (await rag.runs.remove("one")).runs] == ["one"]
 
 
 async def test_a_limit_on_the_size_of_files_is_seen_before_anything_is_paid(tmp_path: Path) -> None:

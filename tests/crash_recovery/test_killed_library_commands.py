@@ -20,7 +20,7 @@ from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
+from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle_removal
 from imagerag.store.library.maintenance.snapshots import create_snapshot, list_snapshots
 from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.library.region_columns import REGION_COLUMNS
@@ -37,7 +37,7 @@ from pathlib import Path
 from tests.store.conftest import ColourEmbedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.removal import remove_images, settle
+from imagerag.store.library.maintenance.removal import remove_images, settle_removal
 
 async def main():
     library = await Library.open(DataDir(Path(sys.argv[1])), "shop", ColourEmbedder())
@@ -51,7 +51,7 @@ COMMANDS = {
     from imagerag.store.library.maintenance import removal
     removal.AT_ONCE = 7
     await remove_images(library, going)
-    await settle(library, removed=going)
+    await settle_removal(library, going)
 """,
     "optimize": """
     await library.delete(going)
@@ -124,7 +124,7 @@ async def test_a_killed_command_is_finished_by_the_next(whole: Path, tmp_path: P
                 {row.id for row in before} - {row.id for row in staying},
             )
             await remove_images(library, going)
-            await settle(library, removed=going)
+            await settle_removal(library, going)
             assert not list(library.table.images.strays({row.id for row in staying}))
             if not going:  # killed after its last row: no row has changed since, so settling had nothing to join
                 await library.optimize()
@@ -263,8 +263,8 @@ READER = """
 
 WRITERS = {
     "remove": "    going = [one for one in going if one not in odd]\n"
-    "    await remove_images(library, going); await settle(library, removed=going)\n",
-    "remove the others": "    await remove_images(library, odd); await settle(library, removed=odd)\n",
+    "    await remove_images(library, going); await settle_removal(library, going)\n",
+    "remove the others": "    await remove_images(library, odd); await settle_removal(library, odd)\n",
     "optimize": "    [await library.optimize() for _ in range(4)]\n",
     "calibrate": "    [await library.calibrate() for _ in range(2)]\n",
 }

@@ -11,7 +11,7 @@ from imagerag.store.library.metadata.image_metadata import NOTES, ImageMetadata,
 from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
 from imagerag.store.library.metadata.sidecars import names_of
 from imagerag.store.library.schema import OCR_COLUMNS
-from imagerag.store.library.sources import archive_listing, manifest_rows, source_suffixes, tar_archive
+from imagerag.store.library.sources import archive_listing, source_suffixes, tar_archive
 from imagerag.store.library.sources.file_selection import LEFT_OUT
 from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
@@ -48,8 +48,8 @@ def fields() -> str:
 
 def formats() -> str:
     rows = [
-        ("table", code(manifest_rows.TABLES), "a header row, then a row per image"),
-        ("JSON lines", code(suffix for suffix in manifest_rows.JSON if suffix != ".json"), "an object per line"),
+        ("table", code(source_suffixes.SEPARATED), "a header row, then a row per image"),
+        ("JSON lines", code(suffix for suffix in source_suffixes.JSON if suffix != ".json"), "an object per line"),
         ("JSON", code([".json"]), "a list of objects, an object by file, or COCO captions"),
         ("Parquet, Arrow", code(source_suffixes.TABLES), "a row per image"),
     ]

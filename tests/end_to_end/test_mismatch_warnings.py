@@ -140,6 +140,12 @@ def test_a_library_that_does_not_find_its_own_captions(spec: str, accepted: Any,
     assert library_warnings("sketch", _library_metadata("sketch", 0.9), real=True) == []
 
 
+def test_a_snapshot_is_only_read_so_its_library_is_migrated() -> None:
+    warning = library_warnings("shop@v1", _library_metadata("sketch", None), real=True)
+    assert "library shop@v1" in warning[0]
+    assert "libraries.migrate('shop', " in warning[0]
+
+
 def _library_metadata(spec: str, accepted: float | None) -> LibraryMetadata:
     at = "2026-01-01T00:00:00Z"
     threshold = Threshold(

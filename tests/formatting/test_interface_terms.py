@@ -36,10 +36,8 @@ ELSEWHERE = {
 what an assistant tells its user to type, and options of other programs' servers."""
 PROGRAMS = {"bench", "training"}
 """Programs with options of their own."""
-WITHOUT_CALL = re.compile(
-    r"(?:imagerag (?:(?:doctor|prices|trust|eval)\b|show \S+ --watch|search --json)|pip install|--limit-mm).*", re.S
-)
-"""Commands that no method stands for: those that follow a run and that print ids have options of their own."""
+WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval)\b|pip install|--limit-mm).*", re.S)
+"""Commands that no method stands for."""
 WITH_CALL = re.compile(
     rf"\bimagerag (?:{'|'.join(sorted({re.escape(one.partition(' --')[0]) for one in _COMMANDS.values()}))})\b"
 )
@@ -64,6 +62,8 @@ WITH_CALL = re.compile(
         ("`rag.libraries.remove('ab12', library='my l')`", "imagerag library remove 'my l' ab12"),
         ("`rag.libraries.export(FILE, library='l', with_bytes=True)`", "imagerag library export l FILE --bytes"),
         ("`rag.libraries.snapshots.restore('v1', library='l')`", "imagerag library snapshot restore l v1"),
+        ("`rag.runs.steps('r1')`", "imagerag show r1 --watch"),
+        ("`rag.libraries.search(QUERY, library='l')[0].image.sha256`", "imagerag search QUERY --library l --json"),
         ("`rag.runs.get('r1')` and `rag.no_such(1)`", "imagerag show r1 and `rag.no_such(1)`"),
         ("`rag.libraries.index(`", "`rag.libraries.index(`"),
     ],
@@ -89,9 +89,9 @@ def test_every_method_exists_and_its_command_too() -> None:
     from imagerag.cli import main
 
     for method, command in _COMMANDS.items():
-        found: Any = ImageRAG
+        found: Any = ImageRAG(preset="sketch")
         for name in method.split(".")[:-1]:
-            found = {"runs": _type("runs"), "libraries": _type("libraries"), "snapshots": _type("snapshots")}[name]
+            found = getattr(found, name)
         assert callable(getattr(found, method.split(".")[-1])), method
         group: click.Command | None = main
         for word in command.split():
@@ -99,11 +99,6 @@ def test_every_method_exists_and_its_command_too() -> None:
                 assert isinstance(group, click.Group), command
                 group = group.get_command(click.Context(group), word)
         assert group is not None, command
-
-
-def _type(part: str) -> Any:
-    rag = ImageRAG(preset="sketch")
-    return rag.libraries.snapshots if part == "snapshots" else getattr(rag, part)
 
 
 def test_the_record_of_a_run_speaks_python_and_the_command_line_commands() -> None:

@@ -1,14 +1,39 @@
 """The words of pages: every language has the same keys with the same placeholders."""
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 import pytest
 
 from imagerag.formatting import check_labels, labels
 from imagerag.formatting.texts import FOLDER, accepted_language, languages, texts
+from imagerag.store.library.maintenance import (
+    duplicate_rows,
+    repair,
+    row_verification,
+    vector_verification,
+    verification,
+)
 from imagerag.store.library.maintenance.verification import Kind
+
+SENTENCES = ("SENTENCES", "ADVICE", "PROBLEMS", "REPAIRS", "REMEDIES", "WARNINGS")
+"""Tables of sentences."""
+
+
+OTHER_TEXTS = {
+    "_rowid IN (<it>)",
+    "id = '",
+    # Put together with a state of a file, or another repair.
+    "it <it>",
+    "another library or a run had them: <it>",
+    "; the damaged one is in <it>",
+}
+"""Texts of the modules of `libraries.verify` that are no whole sentences."""
 
 
 def flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
@@ -35,7 +60,7 @@ def test_a_language_names_every_value_of_every_table(language: str) -> None:
     own = words(language)
     tables = ("OUTCOMES", "STATUSES", "STEP_STATUSES", "DECISIONS", "NODES", "INTENTS", "CHOICES", "KINDS")
     rows = {table: getattr(labels, table) for table in tables}
-    rows |= {name: getattr(check_labels, name) for name in ("WAYS", "VERDICTS", "PROBLEM_KINDS", "SENTENCES", "ADVICE")}
+    rows |= {name: getattr(check_labels, name) for name in ("WAYS", "VERDICTS", "PROBLEM_KINDS", *SENTENCES)}
     for table, values in rows.items():
         for value, row in values.items():
             key = f"labels.{table}.{value}"
@@ -46,8 +71,33 @@ def test_every_kind_of_problem_has_a_name() -> None:
     assert set(check_labels.PROBLEM_KINDS) == set(get_args(Kind))
 
 
+def sentences_in(module: ModuleType) -> Iterator[str]:
+    """The texts of several words in a module that are no docstring, nor of an error; a value is `<it>`."""
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+    raised = {id(node) for each in ast.walk(tree) if isinstance(each, ast.Raise) for node in ast.walk(each)}
+    inside = {id(part) for each in ast.walk(tree) if isinstance(each, ast.JoinedStr) for part in each.values}
+    documentation = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in raised | inside | documentation:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "<it>" for part in node.values]
+            yield "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(" ") > 1:
+            yield node.value
+
+
+def test_whatever_a_verification_says_is_in_the_tables() -> None:
+    tables = [check_labels.PROBLEMS, check_labels.REPAIRS, check_labels.REMEDIES]
+    patterns = [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(row))) for table in tables for row in table.values()]
+    modules = (verification, row_verification, vector_verification, duplicate_rows, repair)
+    told = {text for module in modules for text in sentences_in(module) if "[" not in text} - OTHER_TEXTS
+    assert [text for text in told if not any(one.fullmatch(text) for one in patterns)] == []
+    assert len(told) > 20
+
+
 @pytest.mark.parametrize("language", languages()[1:])
-@pytest.mark.parametrize("table", ["SENTENCES", "ADVICE"])
+@pytest.mark.parametrize("table", SENTENCES)
 def test_a_sentence_keeps_its_values_in_every_language(language: str, table: str) -> None:
     for key, row in getattr(check_labels, table).items():
         values = {name: f"<{name}>" for name in re.findall(r"{(\w+)}", row)}

@@ -90,7 +90,7 @@ async def test_every_search_names_library_and_value(spoil: Spoil, told: str) -> 
         lambda: search_captions(library, two[:1], **options),
     ]
     for search in searches:
-        with pytest.raises(LibraryError, match=rf"library 'mine' \((Spoiled|Batching)\) returned (.*: )?{told}"):
+        with pytest.raises(LibraryError, match=rf"library 'mine' \((Spoiled|Batching)\) (returned|made) (.*: )?{told}"):
             await search()
 
 

@@ -1,4 +1,7 @@
-"""constraints.txt pins everything that is resolved, so that what was tested is what gets installed next year."""
+"""constraints.txt pins everything that is resolved, so that what was tested is what gets installed next year.
+
+The ranges of pyproject.toml begin with versions that were tested, too, and have room for the pins.
+"""
 
 import re
 import tomllib
@@ -10,6 +13,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -64,6 +68,31 @@ def test_everything_that_is_asked_for_is_pinned() -> None:
 def test_every_range_has_a_floor_and_a_ceiling() -> None:
     loose = [str(one) for one in asked_for() if {part.operator for part in one.specifier} != {">=", "<"}]
     assert loose == []
+
+
+def test_every_pin_is_in_its_range() -> None:
+    outside = [str(one) for one in asked_for() if pinned()[canonicalize_name(one.name)] not in one.specifier]
+    assert outside == []
+
+
+def test_a_package_has_the_same_range_wherever_it_is_named() -> None:
+    ranges: dict[str, set[str]] = {}
+    for one in asked_for():
+        ranges.setdefault(canonicalize_name(one.name), set()).add(str(one.specifier))
+    assert {name: found for name, found in ranges.items() if len(found) > 1} == {}
+
+
+@pytest.mark.lowest
+def test_every_package_that_is_asked_for_is_installed_at_its_floor() -> None:
+    """A floor below what can be installed beside the other packages is one that nobody has tried."""
+    wrong = {}
+    for one in asked_for():
+        [floor] = [part.version for part in one.specifier if part.operator == ">="]
+        if one.marker is None or one.marker.evaluate():
+            found = Version(metadata.version(one.name)).public  # without the name of a build (2.14.0+cpu)
+            if Version(found) != Version(floor):
+                wrong[one.name] = (found, floor)
+    assert wrong == {}
 
 
 @pytest.mark.pinned

@@ -177,3 +177,15 @@ def test_a_broken_count_of_gemini_makes_the_cost_unknown_and_not_smaller(name: s
     usage = {"promptTokenCount": 10, "candidatesTokenCount": 20, "thoughtsTokenCount": 30}
     assert GeminiResponse.model_validate({"usageMetadata": usage}).usage["output_tokens"] == 50  # type: ignore[index]
     assert GeminiResponse.model_validate({"usageMetadata": {**usage, name: count}}).usage is None
+
+
+async def test_a_large_response_is_parsed_once(server: MockOpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    padding, parsed, loads = "x" * 2_000_000, list[int](), json.loads
+
+    def counted(text: str | bytes, **options: Any) -> Any:
+        parsed.append(len(text))
+        return loads(text, **options)
+
+    monkeypatch.setattr(json, "loads", counted)
+    assert (await aligned(server, completion(padding=padding))).verdict.aligned
+    assert [size for size in parsed if size > len(padding)] == [pytest.approx(len(padding), rel=0.01)]

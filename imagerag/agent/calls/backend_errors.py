@@ -1,6 +1,6 @@
 """Errors that somebody's own backend raises by mistake, told as what they are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from imagerag.agent.errors import BackendError
@@ -8,23 +8,24 @@ from imagerag.formatting.messages import invalid
 
 
 @contextmanager
-def named_errors(who: str) -> Iterator[None]:
+def named_errors(who: str, unusable: Callable[[str], Exception] = TypeError) -> Iterator[None]:
     """Convert a signal to LangGraph (`interrupt`, `Command` to a parent graph), which would end the run without an
     outcome, and a value that cannot be, which pydantic tells without its backend.
 
     Args:
         who: the backend, for the message.
+        unusable: makes the error for a value that cannot be.
 
     Raises:
         BackendError: the backend raised a signal.
-        TypeError: the backend made a value that cannot be.
+        TypeError: the backend made a value that cannot be; or as `unusable` says.
     """
     from pydantic import ValidationError
 
     try:
         yield
     except ValidationError as error:
-        raise TypeError(f"{who} made {error.title} that cannot be used: {invalid(error)}") from error
+        raise unusable(f"{who} made {error.title} that cannot be used: {invalid(error)}") from error
     except Exception as error:
         from langgraph.errors import GraphBubbleUp
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
+from imagerag.agent.images.fitting import contain
 from imagerag.agent.images.mask_compositing import SHAPE_TOLERANCE, VISIBLE
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ def image_difference(first: bytes, second: bytes) -> ImageDifference:
     Raises:
         UsageError: one of them cannot be read.
     """
-    from PIL import Image, ImageChops, ImageOps
+    from PIL import Image, ImageChops
 
     one, other = open_rgb(first), open_rgb(second)
     one.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    fitted = ImageOps.contain(other, one.size, Image.Resampling.LANCZOS) if other.size != one.size else other
+    fitted = contain(other, one.size, Image.Resampling.LANCZOS) if other.size != one.size else other
     if _nearly(fitted.size, one.size):
         fitted = fitted.resize(one.size, Image.Resampling.LANCZOS)
     place = (one.width - fitted.width) // 2, (one.height - fitted.height) // 2

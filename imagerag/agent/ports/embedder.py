@@ -129,6 +129,11 @@ async def embed_images(embedder: Embedder, images: Sequence[bytes]) -> "Vectors"
     return unit_rows(await embedder.embed_images(images), len(images), embedder.identity)
 
 
+async def embed_prepared(embedder: PreparingEmbedder, images: Sequence[Any]) -> "Vectors":
+    """`PreparingEmbedder.embed_prepared`, checked as `embed_texts` is."""
+    return unit_rows(await embedder.embed_prepared(images), len(images), embedder.identity)
+
+
 def unit_rows(vectors: object, count: int, encoder: EmbedderIdentity) -> "Vectors":
     """The vectors of an encoder, checked to be what its port promises.
 

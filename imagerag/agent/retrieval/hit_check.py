@@ -10,7 +10,6 @@ from imagerag.agent.calls.backend_errors import named_errors
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Hit, ReferenceLibrary
 from imagerag.agent.types import MAX_COSINE
-from imagerag.formatting.messages import invalid
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _COSINES: Final = ("similarity", "threshold", "caption_similarity", "caption_threshold")
@@ -76,13 +75,8 @@ def checked_threshold(library: ReferenceLibrary) -> float:
 
 
 async def _found(library: ReferenceLibrary, search: Awaitable[Any]) -> Any:
-    from pydantic import ValidationError
-
-    with named_errors(_named(library)):
-        try:
-            return await search
-        except ValidationError as error:  # of a value that it made itself: an `ImageRef` with an id of its own
-            raise _unusable(library, f"{error.title} that cannot be used: {invalid(error)}") from error
+    with named_errors(_named(library), LibraryError):  # of a value that it made itself: an `ImageRef` with its own id
+        return await search
 
 
 def _problem(hit: Hit) -> str:

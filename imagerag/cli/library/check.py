@@ -11,6 +11,7 @@ from imagerag.agent.caption_language import language_name
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, columns, count, dim, hanging, say_all, say_json, table
 from imagerag.client.client import ImageRAG
@@ -29,7 +30,7 @@ AT: Final = 16
 """Width of the words of a way."""
 
 
-@click.command("check")
+@click.command("check", cls=LibraryCommand)
 @click.argument("name")
 @click.option("--queries", type=click.IntRange(16, 5000), default=200, show_default=True, metavar="N",
               help="Most captions to search with.")  # fmt: skip

@@ -6,6 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -20,7 +21,7 @@ SHOWN: Final = 10
 """Groups that are shown; `--json` has all."""
 
 
-@click.command("dedupe")
+@click.command("dedupe", cls=LibraryCommand)
 @click.argument("name")
 @click.option(
     "--threshold",

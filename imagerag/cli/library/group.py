@@ -14,6 +14,7 @@ from imagerag.cli.library import check, duplicates, images, migration, snapshots
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.check import last_check_lines
 from imagerag.cli.library.fusion_lines import fusion_lines
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.library.metadata_lines import library_metadata_lines, threshold_lines
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import (
@@ -64,7 +65,7 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
     return 0
 
 
-@library_command.command("info")
+@library_command.command("info", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -105,7 +106,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@library_command.command("calibrate")
+@library_command.command("calibrate", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals

@@ -9,6 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.visible_text import is_blank
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.library.previews import example_lines, image_path, show_images
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
 from imagerag.cli.terminal.output import bold, columns, count, hanging, say, say_all, say_json, short
@@ -65,7 +66,7 @@ calibrate_option = click.option(
 )  # fmt: skip
 
 
-@click.command("add")
+@click.command("add", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("image_files", nargs=-1, required=True, metavar="FILE...")
 @change_options("the images")
@@ -93,7 +94,7 @@ def _added(new: int, existing: int) -> str:
     return ", ".join(part for part in (f"{count(new, 'image')} added" if new or not existing else "", there) if part)
 
 
-@click.command("remove")
+@click.command("remove", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @filter_options
@@ -146,7 +147,7 @@ def _what_to_remove(name: str) -> str:
     )
 
 
-@click.command("update")
+@click.command("update", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @filter_option

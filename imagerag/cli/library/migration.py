@@ -8,6 +8,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, table
 from imagerag.cli.terminal.progress_line import FileProgress
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.maintenance.migration import EncoderQuality, Migration
 
 
-@click.command("migrate")
+@click.command("migrate", cls=LibraryCommand)
 @click.argument("name")
 @click.option("--embedder", metavar="SPEC", help="The encoder to migrate to.")
 @click.option("--dry-run", is_flag=True, help="Encode and compare, but let searches use the present encoder.")

@@ -7,6 +7,7 @@ import click
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -28,7 +29,7 @@ def snapshot_command() -> None:
     """
 
 
-@snapshot_command.command("create")
+@snapshot_command.command("create", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("tag")
 @json_option
@@ -48,7 +49,7 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
     return 0
 
 
-@snapshot_command.command("list")
+@snapshot_command.command("list", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -63,7 +64,7 @@ def list_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@snapshot_command.command("remove")
+@snapshot_command.command("remove", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("tag")
 @yes_option
@@ -83,7 +84,7 @@ def remove_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json
     return 0
 
 
-@snapshot_command.command("restore")
+@snapshot_command.command("restore", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("tag")
 @yes_option

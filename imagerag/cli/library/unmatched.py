@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.unmatched_concepts import UnmatchedConcept
 
 
-@click.command("unmatched")
+@click.command("unmatched", cls=LibraryCommand)
 @click.argument("name")
 @click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
               help="Newest runs of the library that are read.")  # fmt: skip

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.library.check import last_check_lines
+from imagerag.cli.library.library_command import LibraryCommand
 from imagerag.cli.library.previews import missing_lines
 from imagerag.cli.library.statistics_lines import disk_text, statistics_lines
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -29,7 +29,7 @@ PROBLEMS: Final = 20
 """Problems that are shown; `--json` has all."""
 
 
-@click.command("stats")
+@click.command("stats", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -51,7 +51,7 @@ def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@click.command("export")
+@click.command("export", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("out", metavar="OUT")
 @click.option(
@@ -84,8 +84,6 @@ def export_command(
     kind = format or format_of(out)
     if kind == "parquet":
         all_fresh([Path(out)])
-    elif with_bytes:
-        raise UsageError("--bytes is for Parquet: a folder has the images in any case")
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
         result = run_sync(
@@ -107,7 +105,7 @@ def export_command(
     return 1 if result.missing else 0
 
 
-@click.command("verify")
+@click.command("verify", cls=LibraryCommand)
 @click.argument("name")
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
 @click.option("--no-files", "files", is_flag=True, flag_value=False, default=True, help="Do not read linked files.")
@@ -132,7 +130,7 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     return 1 if result.left else 0
 
 
-@click.command("optimize")
+@click.command("optimize", cls=LibraryCommand)
 @click.argument("name")
 @json_option
 @pass_globals
@@ -151,7 +149,7 @@ def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     return 0
 
 
-@click.command("rename")
+@click.command("rename", cls=LibraryCommand)
 @click.argument("name")
 @click.argument("new")
 @json_option

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from imagerag.agent.pointed_text import without_caret
 from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.interface_terms import as_commands, command_parts, document_in_commands, in_home
 from imagerag.formatting.numbers import counted
@@ -57,6 +58,7 @@ def message_lines(message: str, room: int, *, indent: int, head: str = "") -> li
     Args:
         head: text before the first line, such as its indent.
     """
+    message = without_caret(message)  # a caret would point nowhere once the lines are joined
     if width(head) + width(whole := clean(as_commands(message))) <= room:
         return [head + whole]
     lines: list[str] = []

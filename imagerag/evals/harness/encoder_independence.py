@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.metrics.base import AcrossSeeds, Metric, Sample
@@ -102,8 +103,8 @@ async def same(one: Any, other: Embedder) -> bool:
 async def _see_alike(one: Embedder, other: Embedder) -> bool:
     image = _probe()
     for pair in (
-        (await one.embed_images([image]), await other.embed_images([image])),
-        (await one.embed_texts([PROBE]), await other.embed_texts([PROBE])),
+        (await embed_images(one, [image]), await embed_images(other, [image])),
+        (await embed_texts(one, [PROBE]), await embed_texts(other, [PROBE])),
     ):
         if float(pair[0][0] @ pair[1][0]) < ALIKE:
             return False

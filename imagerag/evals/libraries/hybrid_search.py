@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.ports import Embedder, EmbedderIdentity, embed_passages
+from imagerag.agent.ports.embedder import embed_images
 from imagerag.evals.statistics.significance import Difference, paired
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.fusion import RankedList
@@ -128,7 +129,7 @@ async def photos(folder: Path, embedder: Embedder, captions: Embedder) -> Eviden
     import pyarrow.compute as pc
 
     rows = sorted(_labelled(folder), key=lambda row: str(row["id"]))
-    images = await embedder.embed_images([encode_for_model(Path(row["file"]).read_bytes())[0] for row in rows])
+    images = await embed_images(embedder, [encode_for_model(Path(row["file"]).read_bytes())[0] for row in rows])
     vectors = await embed_passages(captions, [row["caption"] or row["title"] for row in rows])
     caption_vectors = [vector if row["caption"] else None for row, vector in zip(rows, vectors, strict=True)]
     sample = _table(rows, images, caption_vectors)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Embedder
+from imagerag.agent.ports.embedder import embed_texts, unit_rows
 from imagerag.agent.regular_files import read_regular
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.result_record import Score
@@ -53,7 +54,8 @@ class CachedEncoder:
 
         key = sha256(image).digest()
         if key not in self._kept:
-            self._kept[key] = (await self._encoder.embed_images([image]))[0]
+            vectors, identity = await self._encoder.embed_images([image]), getattr(self._encoder, "identity", None)
+            self._kept[key] = vectors[0] if identity is None else unit_rows(vectors, 1, identity)[0]
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -78,7 +80,7 @@ class TextScore(Encoded[Embedder]):
         fits = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
         if not fits:
             raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
-        text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
+        text = (await embed_texts(self.embedder, [sample.case.prompt]))[0]
         return {self.spec: round(float(text @ await self._cached.encode(sample.image)), DIGITS)}
 
 
@@ -90,7 +92,7 @@ class RightScore(Encoded[Embedder]):
         assert sample.image is not None, "it needs one"
         if not sample.case.truth.wrong:
             return {self.spec: None}
-        texts = await self.embedder.embed_texts([sample.case.prompt, *sample.case.truth.wrong])
+        texts = await embed_texts(self.embedder, [sample.case.prompt, *sample.case.truth.wrong])
         cosines = texts @ await self._cached.encode(sample.image)
         return {self.spec: bool(cosines[0] > cosines[1:].max())}
 

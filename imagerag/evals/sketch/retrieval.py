@@ -1,8 +1,10 @@
 """Section `retrieval`: checks of the encoder, text to image over all things, and pairs of scenes with swapped words."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import WORDS, SyntheticImage, caption_text, chance, swapped, vectors
@@ -58,8 +60,10 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
 
     rng = chance(context.seed, "grid")
     images = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
-    image_vectors = await vectors(context.embedder.embed_images, images, context.step)
-    embedded = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
+    image_vectors = await vectors(partial(embed_images, context.embedder), images, context.step)
+    embedded = await vectors(
+        partial(embed_texts, context.embedder), [describe(thing) for thing in things], context.step
+    )
     # An image that could not be embedded fails only its own case.
     nothing = np.zeros(context.embedder.identity.dimension, np.float32)
     gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in image_vectors])
@@ -84,8 +88,10 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
     images = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
-    image_vectors = await vectors(context.embedder.embed_images, images, context.step)
-    embedded = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
+    image_vectors = await vectors(partial(embed_images, context.embedder), images, context.step)
+    embedded = await vectors(
+        partial(embed_texts, context.embedder), [caption_text(things) for things in sides], context.step
+    )
     return [
         _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], pair_vectors)
         for at, name in enumerate(names)

@@ -16,6 +16,7 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
+from imagerag.agent.ports.embedder import embed_images
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, hard_negative
@@ -213,7 +214,7 @@ async def _fill(
     distinct = _distinct(scenes_of)
     for start in range(0, len(distinct), BATCH):
         batch = [SyntheticImage.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
-        vectors = await context.embedder.embed_images([one.data for one in batch])
+        vectors = await embed_images(context.embedder, [one.data for one in batch])
         for kind, library in both.items():
             await library.upsert([
                 NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 
 VARIABLE: Final = "IMAGERAG_ENV_FILE"
@@ -13,7 +14,8 @@ LONGEST: Final = 1 << 20
 
 
 def load_env_file(path: str | os.PathLike[str] | None = None) -> list[str]:
-    """Put the variables of a file into this process's environment; those that are set already stay as they are.
+    """Put the variables of a file into this process's environment; those that are set already stay as they are,
+    blank ones count as unset.
 
     Args:
         path: `NAME=value` lines as python-dotenv reads them; None is the file that IMAGERAG_ENV_FILE names, if any.
@@ -24,11 +26,11 @@ def load_env_file(path: str | os.PathLike[str] | None = None) -> list[str]:
     Raises:
         UsageError: there is no such file, or a line that is no `NAME=value`; the message shows no line.
     """
-    env_file = path if path is not None else os.environ.get(VARIABLE)
+    env_file = path if path is not None else environment_value(VARIABLE)
     if not env_file:
         return []
     values = _read(str(Path(env_file).expanduser().absolute()))
-    fresh = {name: value for name, value in values.items() if name not in os.environ}
+    fresh = {name: value for name, value in values.items() if environment_value(name) is None}
     os.environ.update(fresh)
     return list(fresh)
 

@@ -10,7 +10,6 @@ A preset names a generator, a judge, an embedder and a library that belong toget
 """
 
 import logging
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import FilterError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY, parse_size
 from imagerag.agent.types.filters import FilterExpression, FilterInput, parse_filter
@@ -123,7 +123,7 @@ class Settings(BaseModel):
             SpecError: there is none.
         """
         specs = {"judge": self.judge, "answerer": self.answerer}
-        if not any(spec and AUTO in spec for spec in specs.values()):
+        if not any(spec and AUTO in spec.lower() for spec in specs.values()):
             return self
         from imagerag.store.data_dir import DataDir
         from imagerag.tools.automatic import expanded
@@ -167,7 +167,7 @@ def resolve(**arguments: str | None) -> Settings:
     values: dict[str, Any] = {}
     for _, layer in reversed(layers):
         values |= layer
-    keyed = bool(os.environ.get(KEY))
+    keyed = environment_value(KEY) is not None
     preset = values.get("preset", "openai" if keyed else "sketch")
     default = f"default: {KEY} is set" if keyed else f"default: {KEY} is not set"
     source = next((name for name, layer in layers if "preset" in layer), default)
@@ -209,7 +209,7 @@ def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> di
 
 
 def _environment() -> dict[str, str | int]:
-    values = {name: os.environ.get(variable_of(name)) for name in _names()}
+    values = {name: environment_value(variable_of(name)) for name in _names()}
     return {name: _parsed(name, value) for name, value in values.items() if value}
 
 
@@ -249,7 +249,7 @@ def read_settings(path: Path, content: bytes) -> dict[str, Any]:
     if len(content) >= LONGEST_FILE:
         raise UsageError(f"{path} is too long for a file of settings")
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
 

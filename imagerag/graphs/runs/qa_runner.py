@@ -28,8 +28,10 @@ from imagerag.graphs.runs.records import new_run_id
 from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
+from imagerag.store.room_reserve import keep_reserve
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.store.thread_lock import question_lock
 from imagerag.tools.automatic import reason_of
 
 if TYPE_CHECKING:
@@ -95,7 +97,11 @@ class QARunner:
             config = config.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         thread_config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
         snapshots = await snapshot_hashes(self.dependencies, library)
-        async with self._graph(answerer, library, reranker, judge, snapshots) as (graph, identity, opened):
+        lock = self.dependencies.home.thread_lock(thread_id)
+        async with (
+            self._graph(answerer, library, reranker, judge, snapshots) as (graph, identity, opened),
+            question_lock(lock, thread_id),
+        ):
             if thread:
                 before = (await graph.aget_state(thread_config)).values
                 check_version(before, f"thread {thread}")
@@ -163,6 +169,7 @@ class QARunner:
         order = self.dependencies.reranker(reranker, judge) if reranker else None
         opened = await self.dependencies.library(library) if library else None
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
+        await asyncio.to_thread(keep_reserve, self.dependencies.home)
         async with self._conversations.use() as saver, self.dependencies.journal() as journal:
             workflow = build_qa(
                 answerer=answerer,

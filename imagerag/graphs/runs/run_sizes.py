@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class RunSizes:
     def __init__(self, home: DataDir) -> None:
         self._home, self._at = home, datetime.now(UTC)
         self._found = footprints(home)
-        self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
+        self._sizes = blob_sizes(home)
 
     @property
     def total(self) -> int:
@@ -43,14 +43,31 @@ class RunSizes:
 
     def freed_by(self, run_ids: Iterable[str]) -> Iterator[int]:
         """The bytes that go with each of these runs, when they go in this order."""
-        users = Counter(sha for one in self._found.values() for sha in one.blobs if sha in self._sizes)
-        for run_id in run_ids:
-            one = self._found.get(run_id, RunFootprint())
-            images = one.blobs & self._sizes.keys()
-            users.subtract(images)
-            freed = sum(self._sizes[sha] for sha in images if not users[sha])
-            files = sum(path.stat().st_size for path in result_files(self._home, run_id))
-            yield one.checkpoints + one.journal + freed + files
+        order = list(run_ids)
+        freed = freed_bytes([self._found.get(run_id, RunFootprint()) for run_id in order], self._found, self._sizes)
+        for run_id, size in zip(order, freed, strict=True):
+            yield size + sum(path.stat().st_size for path in result_files(self._home, run_id))
+
+
+def blob_sizes(home: DataDir) -> dict[str, int]:
+    """SHA-256 of an image → its bytes."""
+    return {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
+
+
+def freed_bytes(
+    removed: Iterable[RunFootprint], found: Mapping[str, RunFootprint], sizes: Mapping[str, int]
+) -> Iterator[int]:
+    """The bytes that go with each of some footprints, when they go in this order.
+
+    Args:
+        found: all footprints of the home; an image goes with the last of them that refers to it.
+        sizes: of the images, as `blob_sizes` gives them.
+    """
+    users = Counter(sha for one in found.values() for sha in one.blobs if sha in sizes)
+    for one in removed:
+        images = one.blobs & sizes.keys()
+        users.subtract(images)
+        yield one.checkpoints + one.journal + sum(sizes[sha] for sha in images if not users[sha])
 
 
 async def measure(dependencies: Dependencies) -> RunSizes:

@@ -49,6 +49,7 @@ from imagerag.graphs.validation import validate_feedback, validate_id, validate_
 from imagerag.store.disk_space import check_writable
 from imagerag.store.file_lock import run_lock_off_loop
 from imagerag.store.images.blob_store import sha256s_in
+from imagerag.store.room_reserve import keep_reserve
 from imagerag.store.run_index import RunEntry
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ class Runner:
     async def _graph(self, run_id: str, parts: Backends) -> AsyncIterator[Graph]:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
+        await asyncio.to_thread(keep_reserve, self.dependencies.home)
         await ensure_indexed(self.dependencies)
         # Journal and list stay open beside the checkpoints, so that not every call opens them.
         async with (

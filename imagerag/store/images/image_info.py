@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from imagerag.agent.images.decoding import SMALLEST_SIDE, decode, opaque
+from imagerag.agent.images.fitting import contain
 from imagerag.agent.types import ImageRef
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
 
 def _thumbnail(decoded: "Image") -> bytes:
     """Make a thumbnail fast: every image of a library has one, and WebP's slower methods save only 3 % of its size."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     factor = max(decoded.size) // THUMBNAIL_SIDE  # fast box average first
     small = decoded.reduce(factor) if factor > 1 else decoded
     if max(small.size) > THUMBNAIL_SIDE:
-        small = ImageOps.contain(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
+        small = contain(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
     out = io.BytesIO()
     small.save(out, "WEBP", quality=80, method=0)
     return out.getvalue()

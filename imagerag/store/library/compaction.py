@@ -6,7 +6,8 @@ from imagerag.store.disk_usage import file_sizes
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.names import SNAPSHOTS
-from imagerag.store.library.schema import present
+from imagerag.store.library.region_columns import REGIONS
+from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.search import needed_vector_indexes
 from imagerag.store.library.table import LibraryTable
 
@@ -35,7 +36,7 @@ def tidying_pays(table: LibraryTable, changed: int) -> bool:
     rows = int(table.lance.count_rows())
     if changed and (rows < ALWAYS or changed > SHARE * rows):
         return True
-    if needed_vector_indexes(table.view):  # searches are slow without
+    if needed_vector_indexes(table.view, (VECTOR, REGIONS)):  # searches are slow without
         return True
     statistics = table.lance.stats()
     if int(statistics["fragment_stats"]["num_fragments"]) > FRAGMENTS or _unindexed(table.lance) > SHARE * rows:

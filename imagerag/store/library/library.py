@@ -13,6 +13,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
+from imagerag.store.library.index_files import changed_index_files, drop_indexes, note_checksums
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
     THINGS_OR_TILES,
@@ -232,9 +233,13 @@ class Library(LibraryReader):
 
         def work() -> None:
             with self.table.writing(alone=True) as alone:
+                # LanceDB would take damaged parts of an index over into the new one.
+                if alone and changed_index_files(self.table.folder):
+                    retry_on_conflict(lambda: drop_indexes(self.table.lance))
                 retry_on_conflict(lambda: searching.build_indexes(self.table.lance, alone=alone))
                 if alone:
                     self.table.remove_strays()
+                    note_checksums(self.table.folder)
 
         await self.table.read(work)
 

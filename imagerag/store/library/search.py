@@ -180,15 +180,19 @@ def _needed_indexes(table: Any) -> dict[str, Any]:
     return needed
 
 
-def needed_vector_indexes(table: Any) -> dict[str, Any]:
+def needed_vector_indexes(table: Any, columns: Sequence[str] = (*VECTORS, REGIONS)) -> dict[str, Any]:
     """The indexes of vectors that a table of this size lacks, or has of another type: column → configuration."""
-    fitting = {name: _vector_index(table, name) for name in present(table, VECTORS)} | {REGIONS: regions_index(table)}
+    fitting = {name: _vector_index(table, name) for name in present(table, columns)}
     return {name: config for name, config in fitting.items() if config is not None and is_needed(table, name, config)}
 
 
 def _vector_index(table: Any, column: str) -> Any | None:
     """The index that a column of vectors needs; None where a scan does."""
-    count = table.count_rows(f"{column} IS NOT NULL")
+    if column == REGIONS:
+        return regions_index(table)
+    count = table.count_rows()
+    if count >= INDEX_FROM and column == CAPTION_VECTOR:  # reads all of them; every image has the other vector
+        count = table.count_rows(f"{column} IS NOT NULL")
     return None if count < INDEX_FROM else needed_index(count, table.schema.field(column).type.list_size)
 
 

@@ -7,7 +7,6 @@ or nothing.
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import BackendError, first_line
 from imagerag.agent.extras import import_extra, require_extra
 from imagerag.tools.embedders import weights
@@ -77,7 +77,7 @@ def require_onnx(spec: str) -> None:
 
 def export_folder() -> Path:
     """Where exports are kept: in IMAGERAG_HOME where that is set, else in the platform's cache folder."""
-    if home := os.environ.get("IMAGERAG_HOME"):
+    if home := environment_value("IMAGERAG_HOME"):
         return Path(home).expanduser().absolute() / "onnx"
     from platformdirs import user_cache_path
 

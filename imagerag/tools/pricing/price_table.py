@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import FREE, PriceEstimator
 from imagerag.agent.regular_files import read_regular_text
@@ -121,12 +122,12 @@ class Prices:
         counts, packaged = _packaged()
         rows: dict[str, PriceRow] = {}
         sources = [packaged]
-        variable = os.environ.get(ENVIRONMENT)
+        own = environment_value(ENVIRONMENT)
         for path in [
             *(Path(folder) / FILE for folder in folders),
-            *([Path(variable).expanduser()] if variable else []),
+            *([Path(own).expanduser()] if own else []),
         ]:
-            if variable and path == Path(variable).expanduser() and not path.is_file():
+            if own and path == Path(own).expanduser() and not path.is_file():
                 raise UsageError(f"{ENVIRONMENT} names {path}, which is no file")
             if path.is_file():
                 file_rows = rows_of(read_table(path), str(path))

@@ -1,12 +1,12 @@
 """One service: what a name such as `groq` stands for in a spec."""
 
-import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from imagerag.agent.environment import environment_value
 from imagerag.agent.errors import SpecError
 from imagerag.agent.url_redaction import VARIABLE, origin, public_address
 from imagerag.tools.public_addresses import is_this_machine
@@ -110,18 +110,18 @@ class Service:
         Raises:
             SpecError: the variable holds no address.
         """
-        own = os.environ.get(self.address_variable, "").strip() if self.address_variable else ""
+        own = environment_value(self.address_variable) if self.address_variable else None
         return _own_address(own, self) if own else self.address
 
     @property
     def key_variable(self) -> str | None:
         """The variable that holds the key, or must hold it; None if no key is known."""
-        return next((name for name in self.keys if os.environ.get(name)), self.keys[0] if self.keys else None)
+        return next((name for name in self.keys if environment_value(name)), self.keys[0] if self.keys else None)
 
     @property
     def has_key(self) -> bool:
         """Whether a variable with its key is set."""
-        return any(os.environ.get(name) for name in self.keys)
+        return any(environment_value(name) for name in self.keys)
 
     def is_at(self, address: str) -> bool:
         """Whether an address is at this service's origin, which its key belongs to."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImageDescription, ImagePart
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.sketch.image_comparison import on_white
@@ -53,7 +54,7 @@ class SketchDescriber:
             UsageError: the image cannot be read.
         """
         cuts = (await in_thread(_cuts, image.data))[:MAX_THINGS] or [image.data]
-        *things, whole = await self._embedder.embed_images([*cuts, image.data])
+        *things, whole = await embed_images(self._embedder, [*cuts, image.data])
         named_things = [await self._nearest_thing(thing) for thing in things]
         ground = BACKGROUNDS[int(((await self._vectors(_GROUNDS)) @ whole).argmax())]
         phrases = list(dict.fromkeys(map(describe, named_things)))
@@ -78,7 +79,7 @@ class SketchDescriber:
     async def _vectors(self, texts: tuple[str, ...]) -> "Vectors":
         """Vectors of texts, kept."""
         if texts not in self._texts:
-            self._texts[texts] = await self._embedder.embed_texts(texts)
+            self._texts[texts] = await embed_texts(self._embedder, texts)
         return self._texts[texts]
 
 

@@ -13,6 +13,7 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
 from imagerag.agent.images.subject_segmentation import background_colours, placed_cuts
 from imagerag.agent.ports import Embedder
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons
 from imagerag.tools.sketch.edit_parser import Edit, is_instruction, read_edits
@@ -48,7 +49,7 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         image, other = await in_thread(_look, judged), await in_thread(_look, reference)
         if not other.things or not image.things:
             return False, 0.0, f"nothing can be made out in {'the image' if other.things else 'what was sent'}"
-        vectors = await embedder.embed_images([*image.things, *other.things])
+        vectors = await embed_images(embedder, [*image.things, *other.things])
         # The image need not show all of a reference, which was sent for one thing in it.
         best = float((vectors[: len(image.things)] @ vectors[len(image.things) :].T).max())
         return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
@@ -109,7 +110,7 @@ async def _targets(embedder: Embedder, before: _DetectedThings, edits: Sequence[
     texts = phrases([edit.target for edit in edits if edit.target is not None and edit not in nameless])
     if not texts or not before.things:
         return set()
-    cosines = (await embedder.embed_texts(texts)) @ (await embedder.embed_images(before.things)).T
+    cosines = (await embed_texts(embedder, texts)) @ (await embed_images(embedder, before.things)).T
     targets: set[int] = set()
     for row in cosines:
         free = [n for n in range(len(before.things)) if n not in targets]
@@ -124,7 +125,7 @@ async def _still_there(
     """Number of things that had to stay and are still at their places."""
     if not indices or not now.things:
         return 0
-    vectors = await embedder.embed_images([*(before.things[n] for n in indices), *now.things])
+    vectors = await embed_images(embedder, [*(before.things[n] for n in indices), *now.things])
     cosines, free, there = vectors[: len(indices)] @ vectors[len(indices) :].T, set(range(len(now.things))), 0
     for row, n in enumerate(indices):
         near = [m for m in free if _apart(before.places[n], now.places[m]) <= MOVED and cosines[row, m] >= SAME]

@@ -3,6 +3,7 @@
 import click
 import pytest
 
+from imagerag.agent.pointed_text import pointed
 from imagerag.cli.exit_codes import wrapped as wrapped_error
 from imagerag.cli.search_results import result_lines
 from imagerag.cli.terminal.output import accent, dim, entry, message_lines, short, table, warning_lines, wrapped
@@ -98,6 +99,8 @@ def test_text_after_a_command_is_on_the_next_line() -> None:
     assert as_commands(call) in [line.strip() for line in lines]
     assert lines[-1].strip() == "imagerag doctor --probe"
     assert message_lines(f"see {call}", 80, indent=2) == ["see imagerag library check mine"]
+    told = message_lines(pointed("filter", "bad (", 4, "expected =", "quote it"), 80, indent=2)
+    assert told == ["filter, column 5: expected = (bad (); quote it"]
 
 
 def test_a_command_in_an_error_is_not_broken() -> None:

@@ -40,7 +40,8 @@ class Named:
     async def _vectors(self, count: int) -> Any:
         if self.seen is None:
             raise BackendError("no weights here", retryable=False)
-        return np.tile(np.asarray(self.seen, np.float32), (count, 1))
+        seen = np.asarray(self.seen, np.float32)
+        return np.tile(seen / np.linalg.norm(seen), (count, 1))
 
     async def embed_images(self, images: Any) -> Any:
         return await self._vectors(len(images))

@@ -1,10 +1,13 @@
 """Which backends a run gets: argument, environment, file, preset, in this order."""
 
+import os
+
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.graphs.configuration.settings import KEY, PRESETS, resolve
+from imagerag.graphs.configuration.settings import KEY, PRESETS, resolve, variable_of
 from imagerag.store.data_dir import DataDir
+from imagerag.tools.credentials import key_to
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +74,32 @@ def test_a_number_can_come_from_a_variable(elsewhere, monkeypatch):
     assert resolve().references_per_concept == 2
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_blank_variable_is_not_set(tmp_path, monkeypatch, blank):
+    unset = resolve()
+    for name in (KEY, *(variable_of(name) for name in unset.origins), "IMAGERAG_HOME"):
+        monkeypatch.setenv(name, blank)
+    assert resolve() == unset
+    assert DataDir.find(blank) == DataDir.default()
+    (tmp_path / "keys.env").write_text(f"{KEY}=sk-file\n")
+    monkeypatch.setenv("IMAGERAG_ENV_FILE", str(tmp_path / "keys.env"))
+    assert resolve().preset == "openai"
+
+
+def test_blanks_around_a_variable_do_not_count(monkeypatch):
+    monkeypatch.setenv("IMAGERAG_PRESET", " sketch\n")
+    monkeypatch.setenv(KEY, " sk-anything\n")
+    assert resolve().preset == "sketch"
+    assert key_to("https://api.openai.com/v1").value == "sk-anything"
+
+
+def test_the_file_may_begin_as_windows_editors_begin_it(elsewhere):
+    (elsewhere / "imagerag.toml").write_bytes(b'\xef\xbb\xbflibrary = "mine"\r\n')
+    assert resolve().library == "mine"
+
+
 def test_a_home_is_a_folder(tmp_path):
     (file := tmp_path / "home").write_text("")
-    with pytest.raises(UsageError, match="is a file: name a folder with `home=DIR` or IMAGERAG_HOME"):
-        DataDir.find(file)
+    for home in (file, os.devnull, "a\0b"):
+        with pytest.raises(UsageError, match="is no folder: name one with `home=DIR` or IMAGERAG_HOME"):
+            DataDir.find(home)

@@ -15,6 +15,7 @@ from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.assistants.run_text import format_run
 from imagerag.cli import main
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.graphs.runs.continuation import ContinueOptions
 from imagerag.graphs.runs.estimates import estimate_continuation, estimate_resume
 from imagerag.graphs.runs.events import last_record
@@ -56,7 +57,8 @@ async def test_of_a_run_that_is_being_made_the_process_is_named_and_what_follows
         record = await find_record(dependencies, "mine")
         (step,) = record.next_steps
         assert step.startswith(f"run mine is being made right now (by process {os.getpid()}, since 2")
-        assert step.endswith("imagerag show mine --watch follows it")
+        assert step.endswith("`rag.runs.steps('mine')` shows how far it is")
+        assert as_commands(step).endswith("imagerag show mine --watch shows how far it is")
         assert "imagerag" not in format_run(record)
         assert "by process" in format_run(record)
         for refused in (
@@ -76,7 +78,7 @@ async def test_a_lock_that_names_no_process_is_one_all_the_same(stage: Any) -> N
     with run_lock(lock, "mine"):
         lock.write_text("")
         assert re.fullmatch(
-            r"run mine is being made right now \(since [-0-9: ]+ UTC\): .* follows it", under_way(lock, "mine")
+            r"run mine is being made right now \(since [-0-9: ]+ UTC\): .* shows how far it is", under_way(lock, "mine")
         )
 
 

@@ -189,7 +189,7 @@ def test_what_is_named_beside_auto_is_used_where_it_finds_nothing_and_that_is_sa
 
 def test_auto_can_be_one_of_several_and_takes_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "k")
-    assert expanded("judge", "auto,clip") == "groq:qwen/qwen3.8-27b,clip"
+    assert expanded("judge", "auto,clip") == expanded("judge", "Auto,clip") == "groq:qwen/qwen3.8-27b,clip"
     assert expanded("judge", "openai:auto-model") == "openai:auto-model"
     for spec in ("auto:m", "auto?votes=3", "auto@http://127.0.0.1:9/v1"):
         with pytest.raises(SpecError, match="auto chooses the model itself"):

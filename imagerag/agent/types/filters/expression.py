@@ -130,7 +130,8 @@ def _pair(key: object, value: object) -> Condition:
     else:
         values = [value]
     if not values or any(isinstance(one, Iterable) and not isinstance(one, str) for one in values):
-        raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
+        name = f"the filter's {str(key)[:60]!r}"
+        raise FilterError(f"{name} has to be a value, or a list of values; comparisons are text, key<5")
     texts = [_text(one) for one in values if one is not None]
     texts = sorted(texts) if isinstance(value, Set) else texts
     absent = [negation(Has(has=str(key)))] if len(texts) < len(values) else []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.formatting.interface_terms import FILE, PATH, python_call
+from imagerag.formatting.interface_terms import FILE, python_call
 from imagerag.store.images.image_info import inspect
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.changes import ImageChanges, change_images
@@ -43,6 +43,9 @@ async def add_files(
 
     if not files:
         raise UsageError(f"say which files: {python_call('libraries.add', FILE, library=library.name)}")
+    if folders := [file for file in files if file.is_dir()]:
+        call = python_call("libraries.index", str(folders[0]), library=library.name)
+        raise UsageError(f"{folders[0]} is a folder, whose images are added by {call}")
     ids = [await in_thread(_id_of, file) for file in files]
     await allow_again(library, ids)
     report = await index(files, library, copy=copy, settled=False)
@@ -60,7 +63,7 @@ def _id_of(file: Path) -> str:
         UsageError: the file cannot be read.
     """
     if not file.is_file():
-        raise UsageError(f"there is no file {file}: {python_call('libraries.index', PATH)} takes whole folders")
+        raise UsageError(f"there is no file {file}")
     try:
         data = file.read_bytes()
         inspect(data)

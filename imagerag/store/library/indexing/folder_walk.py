@@ -18,6 +18,7 @@ class FolderWalk:
         links_within: folders, without links in their paths, that links may lead into; None is anywhere.
         unread: folders that cannot be read.
         visited: the folders by device and inode.
+        links: links to folders.
         problems: folders that cannot be read and links that lead elsewhere, and why they are left out.
     """
 
@@ -25,6 +26,7 @@ class FolderWalk:
     unread: list[Path] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     visited: dict[tuple[int, int], Path] = field(default_factory=dict)
+    links: list[Path] = field(default_factory=list)
 
     def files(self, folder: Path, excluded: Callable[[Path], bool]) -> Iterator[Path]:
         """Files below a folder, sorted by name, without excluded ones."""
@@ -48,7 +50,9 @@ class FolderWalk:
         """The entries of a folder, sorted by name, each with whether it is a folder; no links that lead outside."""
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
-        return [(folder / entry.name, _is_folder(entry)) for entry in ordered if not self._leads_outside(entry)]
+        inside = [(folder / entry.name, entry) for entry in ordered if not self._leads_outside(entry)]
+        self.links += [path for path, entry in inside if entry.is_symlink() and _is_folder(entry)]
+        return [(path, _is_folder(entry)) for path, entry in inside]
 
     def _leads_outside(self, entry: "os.DirEntry[str]") -> bool:
         if self.links_within is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imagerag.store.library.sources.file_selection import ExcludedFiles
+from imagerag.store.library.sources.file_selection import IGNORE_FILE, ExcludedFiles
 from imagerag.store.library.sources.path_patterns import base_of
 
 QUIET_MS: Final = 2000
@@ -62,7 +62,8 @@ def missing(paths: Sequence[Path]) -> list[Path]:
 
 
 async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:
-    """Yield the changed files and folders after each change, without those that are never indexed.
+    """Yield the changed files and folders after each change, without those that are never indexed. Ignore files count:
+    they decide what is indexed.
 
     Where a path is gone, as with a disk that is not mounted, an empty set is yielded, and all paths when it is back.
     """
@@ -74,7 +75,7 @@ async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIt
     def counts(change: object, name: str) -> bool:
         path = Path(name)
         below = [root for root in roots if path != root and path.is_relative_to(root)]
-        parts = (path, *path.parents)
+        parts = path.parents if path.name == IGNORE_FILE else (path, *path.parents)
         return not any(excluded.below(root)(part) for root in below for part in parts if root in part.parents)
 
     now = _identities(roots)

@@ -1,9 +1,10 @@
 """Indexing: from files to rows of a library.
 
-A file whose path, size, time and inode have not changed is not opened. A file whose bytes the library knows is not
-decoded. All other files go through stages that overlap: while one batch is encoded, the next one is read and decoded,
-and earlier ones are written. Each write is one commit, and the id of an image is the hash of its bytes: if indexing is
-stopped at any instant and run again, it ends with the same rows as without the stop.
+A file whose path, size, time and inode have not changed is not opened, unless the bytes are to be compared. A file
+whose bytes the library knows is not decoded. All other files go through stages that overlap: while one batch is
+encoded, the next one is read and decoded, and earlier ones are written. Each write is one commit, and the id of an
+image is the hash of its bytes: if indexing is stopped at any instant and run again, it ends with the same rows as
+without the stop.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from imagerag.store.library.indexing.caption_encoding import encode_new_captions
 from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.descriptions import describe_images, estimate, undescribed
 from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.known_links import read_links, still_used, write_links
 from imagerag.store.library.indexing.ocr import read_words
 from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
@@ -33,6 +35,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids, settle
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest import Manifests
+from imagerag.store.room_reserve import keep_reserve
 
 __all__ = ["IMAGE_SUFFIXES", "IndexReport", "Progress", "index"]
 
@@ -47,6 +50,7 @@ async def index(
     links_within: Sequence[Path] | None = None,
     copy: bool = False,
     prune: bool = False,
+    checksum: bool = False,
     dry_run: bool = False,
     calibrate: bool = True,
     settled: bool = True,
@@ -78,6 +82,7 @@ async def index(
         links_within: folders that links found below `paths` may lead into; None is anywhere.
         copy: store the bytes in the library; by default it links to the files.
         prune: remove images with missing files even if only a disk may be unmounted, see `vanished_files`.
+        checksum: compare the bytes of every file, also of those with the known size, time and inode.
         dry_run: write nothing, and report what would change.
         calibrate: False leaves an existing threshold as it is for now.
         settled: False leaves indexes and threshold to the caller, which makes further changes.
@@ -104,8 +109,10 @@ async def index(
     named_paths = [Path(path) for path in paths]
     with report.timed("read"):
         known_files = await library.table.known_files()
+        known_links = await asyncio.to_thread(read_links, library.folder)
         if not dry_run:
             await asyncio.to_thread(check_writable, library.folder, SPARE)
+            await asyncio.to_thread(keep_reserve, library.table.home)
         scan_result = await asyncio.to_thread(
             lambda: scan(
                 named_paths,
@@ -114,11 +121,12 @@ async def index(
                 allow_outside=allow_outside,
                 prune=prune,
                 known_paths=known_files.by_path.keys(),
+                known_links=known_links,
                 links_within=None if links_within is None else [folder.resolve() for folder in links_within],
             )
         )
         writer = RowWriter(library, scan_result, known_files, report, copy, progress)
-        indexing = Indexing(library, scan_result, known_files, report, writer)
+        indexing = Indexing(library, scan_result, known_files, report, writer, checksum)
         removed = await asyncio.to_thread(removed_ids, library.folder)
         indexing.removed_before = (
             removed - known_files.ids.keys()
@@ -144,6 +152,10 @@ async def index(
             await keep_texts(library, vanished, known_files, writer.seen, report)
         replacements = Replacements(writer.replacing, writer.seen, writer.relocated)
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
+        if not dry_run:
+            links = still_used(scan_result.known_links, [*known_files.by_path, *writer.seen])
+            if links != known_links:
+                await library.table.write(lambda: write_links(library.folder, links))
     report.elapsed = time.perf_counter() - started
     if ocr and not dry_run:
         with report.timed("ocr"):

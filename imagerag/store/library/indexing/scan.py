@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.indexing.folder_walk import FolderWalk, KnownFolders, is_below
+from imagerag.store.library.indexing.known_links import links_of, target_of
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
@@ -45,6 +47,7 @@ class Scan:
         unread: folders whose content could not be listed.
         other_names: names by which the library knows folders that were visited under another name → the names under
             which their files were found.
+        known_links: links to folders and files, by what they lead to or led to when they were indexed.
         problems: (path, reason) of what is left out, apart from files that turn out to be no images.
     """
 
@@ -58,6 +61,7 @@ class Scan:
     named: NamedPaths = field(default_factory=lambda: NamedPaths(()))
     unread: Sequence[Path] = ()
     other_names: Mapping[str, str] = field(default_factory=dict)
+    known_links: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
 
     def entry(self, path: Path) -> FileEntry:
@@ -104,7 +108,25 @@ class Scan:
     def covers(self, path: str) -> bool:
         """Whether a known image lies below the given paths."""
         file = split_member(path)[0]
+        return self._names(file) or self._link_target(file) is not None
+
+    def place(self, path: str) -> str:
+        """The file of a known image, or where it was found by a link that is gone."""
+        file = split_member(path)[0]
+        return file if self._names(file) else self._link_target(file) or file
+
+    def _names(self, file: str) -> bool:
         return self.named.covers(file) or self.named.matches(file) or os.path.dirname(file) in self.other_names
+
+    def _link_target(self, file: str) -> str | None:
+        """Where a file was found by a link, if that is below the given paths and no longer there."""
+        target = target_of(file, self.known_links)
+        is_gone = target is not None and self._named_targets.covers(target) and not os.path.lexists(target)
+        return target if is_gone else None
+
+    @cached_property
+    def _named_targets(self) -> NamedPaths:
+        return NamedPaths([Path(os.path.realpath(path)) for path in self.named.paths])
 
     def found_path(self, path: str) -> str:
         """The path under which a known file was found, if its folder was found under another name."""
@@ -183,6 +205,7 @@ def scan(
     allow_outside: bool,
     prune: bool = False,
     known_paths: Collection[str] = (),
+    known_links: Mapping[str, str] | None = None,
     links_within: Sequence[Path] | None = None,
 ) -> Scan:
     """Find all images to index.
@@ -190,6 +213,7 @@ def scan(
     Args:
         prune: a missing path is no error: images indexed below it are removed.
         known_paths: paths known to the library, for the message about a missing one.
+        known_links: what links led to when they were indexed.
         links_within: folders, without links in their paths, that links found below `paths` may lead into; None is
             anywhere.
 
@@ -239,6 +263,7 @@ def scan(
         named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=walk.unread,
         other_names=known_folders.other_names(walk.visited),
+        known_links={**(known_links or {}), **links_of([*explicit_paths, *walk.links])},
         problems=[
             *named_paths.problems,
             *listed.problems,

@@ -41,6 +41,7 @@ class Indexing:
     """One run of `index`.
 
     Attributes:
+        checksum: no file is unchanged before its bytes are compared.
         encoded: images encoded so far, perhaps not written yet.
         removed_before: images that a user removed from the library; they stay removed.
     """
@@ -50,6 +51,7 @@ class Indexing:
     known: KnownFiles
     report: IndexReport
     writer: RowWriter
+    checksum: bool = False
     encoded: set[str] = field(default_factory=set)
     removed_before: frozenset[str] = frozenset()
 
@@ -62,7 +64,7 @@ class Indexing:
         for path in self.scan.files:
             try:
                 entry = self.scan.entry(path)
-                one = self.known.unchanged(entry)
+                one = None if self.checksum else self.known.unchanged(entry)
                 if one is not None and not self.scan.may_be(path, one):
                     one = None
                 needs_copy = self.writer.copy or not self.scan.links(path)

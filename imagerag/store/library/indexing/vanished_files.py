@@ -70,7 +70,7 @@ def find_vanished(
         elif (now := ids_by_path.get(scan.found_path(path))) is not None:
             vanished.replaced += [entry for entry in entries if entry[0] != now]
         elif (inside or prune) and not _is_below(path, scan.unread) and _is_gone(path, entries, scan):
-            is_held = not prune and _in_empty_folder(path, empty)
+            is_held = not prune and _in_empty_folder(scan.place(path), empty)
             (vanished.held if is_held else vanished.gone).extend(entries)
         else:
             vanished.alive.update(one for one, _ in entries)
@@ -237,9 +237,9 @@ def is_deleted(path: str) -> bool:
     return False
 
 
-def _in_empty_folder(path: str, empty_by_folder: dict[str, bool]) -> bool:
-    """Whether the nearest existing folder above a file is empty."""
-    folder = os.path.dirname(split_member(path)[0])
+def _in_empty_folder(file: str, empty_by_folder: dict[str, bool]) -> bool:
+    """Whether the nearest existing folder above a file is empty; of a link that leads nowhere, above its target."""
+    folder = os.path.realpath(os.path.dirname(file))
     if folder not in empty_by_folder:
         if os.path.isdir(folder):
             with os.scandir(folder) as entries:

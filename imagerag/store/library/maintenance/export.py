@@ -84,19 +84,25 @@ class Export(FrozenModel):
 
 
 async def export_parquet(
-    library: Library, out: Path, *, with_bytes: bool = False, progress: Progress | None = None
+    library: Library, out: Path, *, with_bytes: bool = False, overwrite: bool = False, progress: Progress | None = None
 ) -> Export:
     """Write every row with its vector and its typed columns into a Parquet file, complete or not at all.
 
     Args:
         with_bytes: write the bytes of the images too, as the column `image`.
+        overwrite: replace a file.
 
     Raises:
+        UsageError: a file or a folder of that name is there.
         StorageError: the disk is full, or cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: name a Parquet file, or add `format=folder`")
+    if os.path.lexists(out) and not overwrite:
+        raise UsageError(f"{out} is there already: name another file, or add `overwrite=True`")
     missing: dict[str, str] = {}
     lance, total, count = library.table.lance, await library.count(), 0
 

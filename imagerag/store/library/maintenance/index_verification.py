@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from imagerag.store.library.index_files import drop_indexes
 from imagerag.store.library.maintenance.vector_verification import dimension_of
 from imagerag.store.library.region_columns import REGIONS
 from imagerag.store.library.search import VECTORS, build_indexes
@@ -30,6 +31,5 @@ def query_indexes(table: Any) -> None:
 
 def rebuild_indexes(table: Any) -> None:
     """Drop all indexes of a LanceDB table and build those that its size calls for."""
-    for index in table.list_indices():
-        table.drop_index(index.name)
+    drop_indexes(table)
     build_indexes(table)

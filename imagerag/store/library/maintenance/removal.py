@@ -6,11 +6,13 @@ the library when it is renamed or set aside. It is written before the rows are d
 the same images again ends with the same rows.
 """
 
+import errno
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.agent.errors import StorageError
 from imagerag.agent.threads import in_thread
 from imagerag.formatting.interface_terms import FILE, python_call
 from imagerag.store.images.blob_store import write_atomically
@@ -68,32 +70,44 @@ async def settle(
     library: Library,
     *,
     changed: int = 0,
-    removed: Collection[str] = (),
     calibrate: bool = True,
     timed: Callable[[str], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
     """Join fragments if that pays off, and measure the threshold if the content changed, now or before a stop.
 
     Args:
-        changed: number of rows written.
-        removed: the images that were removed: their copies are deleted at once.
+        changed: number of rows written or removed.
         calibrate: False leaves the threshold as it is; `imagerag doctor` reports it as stale.
         timed: measures the stages `write` and `calibrate`.
     """
-    written = changed + len(removed)
-    matters = calibrate or not written  # comparing the content reads the texts of all images
+    matters = calibrate or not changed  # comparing the content reads the texts of all images
     stale = matters and bool(await library.count()) and await library.is_stale()
     with timed("write"):
-        if await library.tidying_pays(written or int(stale)):
+        if await library.tidying_pays(changed or int(stale)):
             await library.optimize()
-        elif await in_thread(_has_copies_of_removed, library, removed):
+        elif await in_thread(_has_copies_of_removed, library):
             await library.remove_strays()
     if stale and calibrate:
         with timed("calibrate"):
             await library.calibrate(anew=False)
 
 
-def _has_copies_of_removed(library: Library, removed: Collection[str]) -> bool:
+async def settle_removal(library: Library, removed: Collection[str], *, calibrate: bool = True) -> None:
+    """`settle` after images were removed, which may have been done to make room on a full disk.
+
+    Their copies go first, as joining fragments needs room. Where there is too little of that still, fragments and
+    threshold are left to the next change: the images are removed.
+    """
+    if await in_thread(_has_copies_of_removed, library, removed):
+        await library.remove_strays()
+    try:
+        await settle(library, changed=len(removed), calibrate=calibrate)
+    except StorageError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def _has_copies_of_removed(library: Library, removed: Collection[str] = ()) -> bool:
     """Whether a copy of one of these images is left, or of one whose removal was stopped before that."""
     pinned = bool(library.table.lance.tags.list())  # snapshots rightly keep copies of images that were removed earlier
     ids = removed if pinned else {*removed, *removed_ids(library.folder)}

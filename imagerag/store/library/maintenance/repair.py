@@ -199,6 +199,10 @@ class _Mending:
         """The advice for an image without bytes."""
         remove = python_call("libraries.remove", self.row.id[:12], library=self.library.name)
         advice = self._away_advice() if self.away else f"index the folder where it is now, or: {remove}"
+        if not self.away and self.changed:  # a member of an archive, or no image any more
+            changed = split_member(self.changed[0].path)[0]
+            again = python_call("libraries.index", changed, library=self.library.name, checksum=True)
+            advice = f"{again}, or: {remove}"
         return [replace(one, advice=advice) for one in group]
 
     def _away_advice(self) -> str:

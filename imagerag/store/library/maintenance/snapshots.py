@@ -30,6 +30,7 @@ from imagerag.store.disk_usage import file_sizes
 from imagerag.store.library.database import current_name, damaged, folder_of, open_table, overwrite_table
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import FOLDER as COPIES
+from imagerag.store.library.index_files import CHECKSUMS
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of
 from imagerag.store.library.maintenance.removal import removed_ids, write_removed
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, check_new_name, snapshot_tags, valid_name, valid_tag
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 RECORD: Final = "snapshot.json"
 """Description of a snapshot, in its folder."""
 
-LINKED: Final = ("data", "_deletions", "_indices", COPIES)
-"""Folders of files that are never changed. The others are small, and LanceDB writes some of them again."""
+LINKED: Final = ("data", "_deletions", "_indices", CHECKSUMS, COPIES)
+"""Files, and folders of files, that are never changed but replaced. The others are small, and LanceDB writes some of
+them again."""
 
 PLACES: Final = ("files", "described")
 """Columns about where images and their descriptions lie, which are not of what a library holds."""
@@ -244,9 +246,9 @@ def _link_folder(source: Path, target: Path, *, without: Collection[Path]) -> No
         if not below.parts:
             folders[:] = [name for name in folders if name != SNAPSHOTS]
         (target / below).mkdir(parents=True)
-        keep = _link if below.parts and below.parts[0] in LINKED else _copy
         for name in names:
             if not name.startswith(".tmp-") and (path := Path(root, name)) not in without:
+                keep = _link if (below / name).parts[0] in LINKED else _copy
                 keep(path, target / below / name)
 
 

@@ -13,6 +13,7 @@ from imagerag.agent.types import FrozenModel
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.image_files import ImageFiles
+from imagerag.store.library.index_files import CHANGED, changed_index_files
 from imagerag.store.library.library_metadata import WITHOUT_OPTIONAL_COLUMNS, library_metadata_of
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.maintenance.index_verification import query_indexes
@@ -133,6 +134,9 @@ def _of_indexes(table: "LibraryTable") -> Iterator[LibraryProblem]:
         query_indexes(table.lance)
     except LANCE_ERRORS:
         yield LibraryProblem(kind="index", path=str(table.folder), problem="an index of it cannot be read")
+    else:
+        for path in changed_index_files(table.folder):
+            yield LibraryProblem(kind="index", path=str(path), problem=CHANGED)
 
 
 def _of_row(

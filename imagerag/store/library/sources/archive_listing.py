@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -23,18 +24,21 @@ from imagerag.store.library.metadata.sidecars import (
 )
 from imagerag.store.library.sources.ignored_files import FOLDER_METADATA
 from imagerag.store.library.sources.members import Problem
-from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, TABLES, TAR, UNREAD, ZIP
+from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, MANIFESTS, TAR, UNREAD, ZIP
 from imagerag.store.text_files import LONGEST, clean, decoded
 
 MAX_MEMBERS: Final = 1_000_000
 
-_SOURCES: Final = (*ZIP, *TAR, *COMPRESSED_TAR, *TABLES, *UNREAD)
-"""Endings of archives and tables, in which images may be."""
+MAX_TABLES: Final = 100
+"""Tables of an archive that are read, in case they are manifests; each is read to its end."""
+
+_SOURCES: Final = (*ZIP, *TAR, *COMPRESSED_TAR, *UNREAD)
+"""Endings of archives."""
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
-_NESTED: Final = "an archive or a table in an archive is not read: take it out, and index it"
+NESTED: Final = "an archive or a table in an archive is not read: take it out, and index it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,14 @@ class ArchiveListing:
     Attributes:
         images: by plain names.
         texts: possible sidecars, by normalised name.
-        manifests: manifests that are read where they lie, by plain names.
+        manifests: manifests under usual names, by plain names.
+        tables: others that may be manifests, by plain names.
     """
 
     images: dict[str, ArchiveEntry] = field(default_factory=dict)
     texts: dict[str, ArchiveEntry] = field(default_factory=dict)
     manifests: dict[str, ArchiveEntry] = field(default_factory=dict)
+    tables: dict[str, ArchiveEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def sidecar_metadata(self, name: str, read_entry: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
@@ -99,11 +105,18 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
                 contents.problems.append((clean(f"{archive}::{entry.name}"), why))
             else:
                 contents.manifests[name] = entry
+        elif suffix in MANIFESTS and suffix not in MEMBER_SUFFIXES:
+            if why := entry.refused or _refused(name, entry.size):
+                contents.problems.append((clean(f"{archive}::{entry.name}"), why))
+            elif name:
+                contents.tables[name] = entry
         elif suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
                 contents.texts[name_key(name)] = entry
+                if suffix in MANIFESTS:
+                    contents.tables[name] = entry
         elif suffix in _SOURCES:
-            contents.problems.append((clean(f"{archive}::{entry.name}"), _NESTED))
+            contents.problems.append((clean(f"{archive}::{entry.name}"), NESTED))
         elif suffix not in IMAGE_SUFFIXES:
             others += 1
         elif why := entry.refused or _refused(name, entry.size):
@@ -114,12 +127,30 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
                 label = clean(f"{archive}::{entry.name}")
                 contents.problems.append((label, "a later member of the archive has the same name"))
             contents.images[name] = entry
+    contents.tables = _without_sidecars(contents)
     if others:
         are = "members are no images, going by their names" if others > 1 else "member is no image, going by its name"
         contents.problems.append((archive, f"{others:,} {are}"))
     elif not contents.images and not contents.problems:
         contents.problems.append((archive, "there is no image in it"))
     return contents
+
+
+def _without_sidecars(contents: ArchiveListing) -> dict[str, ArchiveEntry]:
+    """The first tables that are no sidecars of images."""
+    keys = {_key(name) for name in contents.images}
+    tables = {name: entry for name, entry in contents.tables.items() if _key(name) not in keys}
+    if any(name_key(name) in contents.texts for name in tables):  # Takeout's sidecars have further names
+        beside = {name_key(posixpath.join(posixpath.dirname(image), one)) for image in contents.images
+                  for one in member_names_of(posixpath.basename(image))}  # fmt: skip
+        tables = {name: entry for name, entry in tables.items() if name_key(name) not in beside}
+    return dict(islice(tables.items(), MAX_TABLES))
+
+
+def _key(name: str) -> str:
+    """The name up to the first dot, as in WebDataset's archives an image and its sidecars have it in common."""
+    folder, base = posixpath.split(name)
+    return name_key(posixpath.join(folder, base.partition(".")[0]))
 
 
 def plain_member(name: str) -> str | None:

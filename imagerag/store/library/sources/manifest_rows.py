@@ -13,11 +13,10 @@ from imagerag.store.csv_rows import CsvRows, Lines, separated
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, path_in, plain_record
+from imagerag.store.library.sources.source_suffixes import JSON, SEPARATED
 from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name
 
-TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
-JSON: Final = (".json", ".jsonl", ".ndjson")
 URL_COLUMNS: Final = ("url", "image_url", "img_url", "image_link")
 LONGEST_LINE: Final = LONGEST + 2**20
 """Characters of a row: it may have an image in it, as base64."""
@@ -54,8 +53,8 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
 
 def _is_table(file: Path) -> bool:
     """Whether a manifest is a table and not JSON: by its suffix, and under any other by how it begins."""
-    if file.suffix.lower() in (*TABLES, *JSON):
-        return file.suffix.lower() in TABLES
+    if file.suffix.lower() in (*SEPARATED, *JSON):
+        return file.suffix.lower() in SEPARATED
     with open_text(file) as text:
         first = text.read(_BEGINNING).lstrip().partition("\n")[0]
     if first.startswith(("{", "[")):

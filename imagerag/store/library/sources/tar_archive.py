@@ -1,7 +1,6 @@
 """Images in tar archives: of plain ones read where they lie, of compressed ones in passing."""
 
 import io
-import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -12,8 +11,8 @@ from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.store.library.metadata.sidecars import MEMBER_SUFFIXES, SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.forward_reader import ForwardReader
-from imagerag.store.library.sources.ignored_files import FOLDER_METADATA
 from imagerag.store.library.sources.members import Member
+from imagerag.store.library.sources.source_suffixes import MANIFESTS
 
 MAX_TEXTS: Final = 256 * 2**20
 """Bytes of all sidecars of a compressed archive, which are kept while it is indexed."""
@@ -43,7 +42,7 @@ class TarArchive:
         damage: list[str] = []
         self._listing: ArchiveListing = self._listed(excluded, damage)
         self.problems = [*self._listing.problems, *((str(path), why) for why in damage)]
-        self.manifests = self._listing.manifests
+        self.manifests, self.tables = self._listing.manifests, self._listing.tables
         self.whole = not damage
 
     def _listed(self, excluded: Callable[[str], bool], damage: list[str]) -> ArchiveListing:
@@ -94,7 +93,7 @@ class CompressedTar(TarArchive):
     def _entries(self, opened: tarfile.TarFile, damage: list[str]) -> Iterator[ArchiveEntry]:
         room = MAX_TEXTS
         for number, one in enumerate(_infos(opened, damage)):
-            is_text = one.name.lower().endswith(MEMBER_SUFFIXES) or posixpath.basename(one.name) in FOLDER_METADATA
+            is_text = one.name.lower().endswith((*MEMBER_SUFFIXES, *MANIFESTS))
             if is_text and one.isfile() and one.size <= room:
                 room -= one.size
                 self._texts[number] = _content(opened, one)

@@ -13,8 +13,9 @@ from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.sources.base64_images import beside_image, decoded_image, image_column
 from imagerag.store.library.sources.forward_reader import ForwardReader
-from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
+from imagerag.store.library.sources.manifest_rows import read_rows
 from imagerag.store.library.sources.members import Member, Problem
+from imagerag.store.library.sources.source_suffixes import JSON, SEPARATED
 from imagerag.store.text_files import clean
 
 _FIRST: Final = 100
@@ -79,7 +80,7 @@ def image_rows(path: Path) -> Iterator[ImageRow]:
 
 def holds_images(path: Path) -> bool:
     """Whether a file is a manifest, and one of its first rows has an image in it."""
-    if path.suffix.lower() not in (*TABLES, *JSON) or not path.is_file():
+    if path.suffix.lower() not in (*SEPARATED, *JSON) or not path.is_file():
         return False
     with suppress(UsageError):
         records = (record for _, record in islice(read_rows(path, lambda _: False), _FIRST))

@@ -43,6 +43,7 @@ class ZipArchive:
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"it is no zip archive, or a damaged one: {error}") from None
         self.problems, self.manifests = self._listing.problems, self._listing.manifests
+        self.tables = self._listing.tables
 
     @cached_property
     def members(self) -> list[Member]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from imagerag.agent.images.crop_boxes import Box, square, tiles
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
 from imagerag.agent.ports import Embedder, PreparingEmbedder
+from imagerag.agent.ports.embedder import embed_images, embed_prepared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +37,8 @@ Embed: TypeAlias = "Callable[[Sequence[Any]], Awaitable[NDArray[np.float32]]]"
 def decoded_input(embedder: Embedder) -> tuple[Encode, Embed]:
     """Prepare and embed functions for decoded images: the encoder's own if it has them, else PNG files."""
     if isinstance(embedder, PreparingEmbedder):
-        return embedder.prepare, embedder.embed_prepared
-    return png, embedder.embed_images
+        return embedder.prepare, partial(embed_prepared, embedder)
+    return png, partial(embed_images, embedder)
 
 
 def crops_of(data: bytes, regions: Regions, *, encode: Encode = png, around: float = AROUND) -> list[Crop]:

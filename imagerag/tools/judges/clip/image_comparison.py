@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.mask_compositing import changed_share
 from imagerag.agent.ports import Embedder, ImagePart
+from imagerag.agent.ports.embedder import embed_images
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
 from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
@@ -47,7 +48,7 @@ def whole_image_comparisons(embedder: Embedder, regions: Regions) -> Comparisons
         return best >= ALIKE, best, f"at most {best:z.2f} like the image that was sent; {ALIKE:.2f} is the same"
 
     async def compare_kept(_prompt: str, judged: bytes, other: bytes) -> Compared:
-        first, second = await embedder.embed_images([judged, other])
+        first, second = await embed_images(embedder, [judged, other])
         cosine = float(first @ second)
         share = await in_thread(_share, judged, other)
         return cosine >= ALIKE, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"

@@ -28,6 +28,7 @@ from imagerag.agent.ports import (
     Ranking,
     SamplingParameter,
 )
+from imagerag.agent.ports.embedder import embed_images, embed_texts
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives as negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, checklist, unchecked
@@ -229,8 +230,8 @@ class ClipJudge:
         """All images, the most similar to the query first."""
         if not images:
             return Ranking(order=(), cost_usd=FREE)
-        text = (await self._embedder.embed_texts([query]))[0]
-        cosines = (await self._embedder.embed_images([image.data for image in images])) @ text
+        text = (await embed_texts(self._embedder, [query]))[0]
+        cosines = (await embed_images(self._embedder, [image.data for image in images])) @ text
         order = tuple(int(index) for index in (-cosines).argsort(kind="stable"))
         raw = ", ".join(f"{float(cosines[index]):.4f}" for index in order)
         return Ranking(order=order, raw=raw, cost_usd=FREE)
@@ -290,7 +291,7 @@ class ClipJudge:
         revised = self._revise(words, feedback) if feedback else RevisedChecklist(tuple(self._split(prompt)))
         findings = await self._eye.look(data, [*revised.of_prompt, *chain(*revised.of_feedback)])
         text = ", ".join((words, *feedback))
-        whole = (await self._embedder.embed_images([data])) @ (await self._embedder.embed_texts([text]))[0]
+        whole = (await embed_images(self._embedder, [data])) @ (await embed_texts(self._embedder, [text]))[0]
         parts = sum(finding.similarity for finding in findings) / max(1, len(findings))
         return float(whole[0]) + parts
 

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from imagerag.agent.ports import Embedder, logit_scale_of
+from imagerag.agent.ports.embedder import embed_texts
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
 from imagerag.tools.judges.clip.crops import Embed, Encode, Regions, crops_of, decoded_input
@@ -99,7 +100,7 @@ class RegionScorer:
         """
         searches = [self._prepared(requirement) for requirement in requirements]
         texts = [text for search in searches for text in search.texts]
-        words, (names, images) = await asyncio.gather(self.embedder.embed_texts(texts), self._views(data))
+        words, (names, images) = await asyncio.gather(embed_texts(self.embedder, texts), self._views(data))
         cosines = words @ images.T
         findings, at = [], 0
         for search in searches:

@@ -1,6 +1,9 @@
 """What a person typed stays with a file that is edited; a folder that moved leaves no path behind; counts add up."""
 
+import os
 import shutil
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +228,48 @@ async def test_a_folder_that_is_gone_is_told_with_what_to_do(folder: Path, libra
     assert await library.count() == 8
     with pytest.raises(UsageError, match=r"there is no file or folder .*nowhere$"):
         await index([tmp_path / "nowhere"], library)
+
+
+def rewritten(file: Path, data: bytes) -> None:
+    """The file with other bytes under the same size, time and inode."""
+    status = file.stat()
+    assert len(data) <= status.st_size
+    with file.open("r+b") as stream:
+        stream.write(data + bytes(status.st_size - len(data)))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+async def test_new_bytes_under_the_same_size_and_time_are_found_by_comparing_them(
+    folder: Path, library: Library, picture: Any
+) -> None:
+    file = folder / "red.png"
+    file.write_bytes(file.read_bytes() + bytes(200))
+    (folder / "blue.zip").write_bytes(b"")
+    with zipfile.ZipFile(folder / "blue.zip", "w") as packing:
+        packing.writestr("a.png", picture("blue", mark=70) + bytes(200))
+        packing.writestr("a.txt", "a blue card")
+    await index([folder], library)
+    before = {row.id for row in await library.rows()}
+    rewritten(file, picture("red", mark=71))
+    data = (folder / "blue.zip").read_bytes()
+    other, old = picture("blue", mark=72), picture("blue", mark=70) + bytes(200)
+    new = other + bytes(len(old) - len(other))
+    rewritten(folder / "blue.zip", data.replace(old, new))
+    assert (await index([folder], library)).did_something is False
+    problems = [one for one in verify_table(library.table).problems if one.kind == "image"]
+    assert len(problems) == 2
+    (member,) = [one for one in await repair_library(library.table.home, library, problems) if not one.repaired]
+    zipped = str(folder / "blue.zip")
+    assert f"`rag.libraries.index({zipped!r}, library='shop', checksum=True)`" in member.advice
+    rewritten(file, picture("red", mark=73))
+    planned = await index([folder], library, checksum=True, dry_run=True)
+    report = await index([folder], library, checksum=True)
+    for one in (planned, report):
+        assert (one.changed, one.added, one.removed, one.skipped) == (2, 0, 0, [])
+        assert one.unchanged == len(before) - 2
+    rows = {Path(row.files[0].path).name: row for row in await library.rows()}
+    assert rows["red.png"].id == sha256(file.read_bytes()).hexdigest()
+    assert rows["blue.zip::a.png"].id == sha256(new).hexdigest()
+    assert not verify_table(library.table).problems
+    again = await index([folder], library, checksum=True)
+    assert (again.unchanged, again.did_something) == (len(before), False)

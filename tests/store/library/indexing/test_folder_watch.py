@@ -1,7 +1,7 @@
 """Changes below folders are told once things are quiet, and what is never indexed is not told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from imagerag.store.library.indexing import folder_watch
 from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.library import Library
+from imagerag.store.library.sources.file_selection import IGNORE_FILE
 
 
 async def test_changes_are_told_together_and_without_what_is_left_out(
@@ -37,6 +38,58 @@ async def test_changes_are_told_together_and_without_what_is_left_out(
     await watched.aclose()
 
 
+async def told(watched: AsyncIterator[set[Path]], change: Callable[[], object]) -> set[Path]:
+    """What is told of a change, which is made until the watcher has begun."""
+    coming = asyncio.ensure_future(anext(watched))
+    for _ in range(50):
+        change()
+        if (await asyncio.wait([coming], timeout=0.5))[0]:
+            break
+    return await coming
+
+
+async def test_ignore_files_are_told_as_they_decide_what_is_indexed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_watch, "QUIET_MS", 50)
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for folder in (tmp_path, tmp_path / "deep" / "deeper"):
+        watched = changes([tmp_path])
+        file = folder / IGNORE_FILE
+
+        def change(file: Path = file) -> None:
+            (tmp_path / ".hidden" / IGNORE_FILE).write_text("*.gif\n")
+            file.write_text("*.gif\n")
+
+        assert await told(watched, change) == {file}
+        await watched.aclose()
+
+
+async def test_a_manifest_elsewhere_is_followed_too(
+    tmp_path: Path, picture: Any, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[Path] = []
+
+    async def given(paths: Sequence[Path], exclude: object) -> AsyncIterator[set[Path]]:
+        followed.extend(paths)
+        yield {manifest}
+
+    monkeypatch.setattr(folder_watch, "changes", given)
+    (folder := tmp_path / "photos").mkdir()
+    (folder / "0.png").write_bytes(picture("red"))
+    manifest = tmp_path / "captions.csv"
+    manifest.write_text("path,caption\nphotos/0.png,a red card\n")
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    monkeypatch.setattr(type(rag.dependencies), "embedder", lambda self, spec: embedder)
+    watched = rag.libraries.watch(folder, library="mine", manifest=manifest)
+    await anext(watched)
+    manifest.write_text("path,caption\nphotos/0.png,a scarlet card\n")
+    assert (await anext(watched)).updated == 1
+    await watched.aclose()
+    assert followed == [folder, manifest]
+
+
 async def test_a_folder_that_goes_is_followed_again_when_it_is_back(
     tmp_path: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,12 +107,7 @@ async def test_a_folder_that_goes_is_followed_again_when_it_is_back(
     assert not coming.done()
     away.rename(folder)
     assert await coming == {folder}
-    coming = asyncio.ensure_future(anext(watched))
-    for _ in range(50):  # until the watcher has begun
-        (folder / "a.png").write_bytes(picture("red"))
-        if (await asyncio.wait([coming], timeout=0.5))[0]:
-            break
-    assert await coming == {folder / "a.png"}
+    assert await told(watched, lambda: (folder / "a.png").write_bytes(picture("red"))) == {folder / "a.png"}
     await watched.aclose()
 
 

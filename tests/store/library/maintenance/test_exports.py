@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.cli.library.statistics_lines import _megapixels
+from imagerag.client.client import ImageRAG
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import linked_files
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
@@ -176,6 +177,19 @@ async def test_parquet_has_every_row_with_vector_columns_and_bytes(filled: Libra
     assert [await filled.image_bytes(row.id) for row in rows] == read["image"].to_pylist()
     assert b"colours:one" in read.schema.field("vector").metadata[b"imagerag.metadata"]
     assert [path.name for path in out.parent.iterdir()] == ["library.parquet"]
+
+
+async def test_a_parquet_file_is_replaced_on_request_only(filled: Library, tmp_path: Path) -> None:
+    out = tmp_path / "x.parquet"
+    out.write_bytes(b"of somebody else")
+    with pytest.raises(UsageError, match=r"is there already: name another file, or add `overwrite=True`"):
+        await export_parquet(filled, out)
+    assert out.read_bytes() == b"of somebody else"
+    assert (await export_parquet(filled, out, overwrite=True)).images == 8
+    (folder := tmp_path / "folder.parquet").mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="is a folder"):
+            await export_parquet(filled, folder, overwrite=overwrite)
 
 
 async def test_without_bytes_parquet_has_no_such_column(filled: Library, tmp_path: Path) -> None:
@@ -551,3 +565,9 @@ def test_accents_cost_no_letters_of_a_file_name_however_they_are_written() -> No
 
 def test_sizes_are_no_powers_of_ten() -> None:
     assert [_megapixels(one) for one in (1e-6, 0.0123, 1.25, 24.3, 151.2)] == ["0.01", "0.012", "1.2", "24", "150"]
+
+
+async def test_bytes_for_a_folder_are_refused_as_the_command_does(tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    with pytest.raises(UsageError, match=r"`with_bytes=True` is for Parquet"):
+        await rag.libraries.export(tmp_path / "out", library="shop", with_bytes=True)

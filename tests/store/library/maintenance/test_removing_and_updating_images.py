@@ -24,7 +24,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import changes as changes_module
 from imagerag.store.library.maintenance.changes import ImageChanges, change_images, scalar_of
 from imagerag.store.library.maintenance.image_selection import path_of, select_ids
-from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
+from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle, settle_removal
 from imagerag.store.library.schema import ImageRecord
 
 
@@ -86,7 +86,7 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
     await index([folder], library)
     (red,) = await select_ids(library, [folder / "red.png"])
     assert await remove_images(library, [red]) == 1
-    await settle(library, removed=[red])
+    await settle_removal(library, [red])
     assert removed_ids(library.folder) == {red}
     assert "red" not in await titles(library)
     assert not await library.is_stale()
@@ -116,7 +116,7 @@ async def test_removing_leaves_no_copy_behind(
     for part in (rows[:3], rows[3:5]) if large else (rows[:5], rows[5:]):
         ids = [row.id for row in part]
         await remove_images(library, ids)
-        await settle(library, removed=ids)
+        await settle_removal(library, ids)
         left = {row.id for row in await library.rows()}
         assert {path.parent.name + path.name for path in library.table.images.root.glob("*/*")} <= left
     assert (await library.count(), tidied) == (3 if large else 0, [])
@@ -309,6 +309,7 @@ async def test_a_change_must_be_named(library: Library) -> None:
     with pytest.raises(UsageError, match="say what changes"):
         await change_images(library, [], ImageChanges())
     assert not ImageChanges(caption="").is_empty
+    assert ImageChanges(add_tags=["", "\u200f"], remove_tags=" ", unset=[""]).is_empty  # nobody sees these
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """A library is compared with its bytes, files and vectors; what can be mended is, and the rest is said."""
 
 import errno
+import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from imagerag.agent.errors import BlobError
+from imagerag.agent.errors import BlobError, LibraryDamagedError
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
-from imagerag.store.integrity_check import check_library
+from imagerag.store.integrity_check import check_indexes, check_library
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.database import LANCE_ERRORS
+from imagerag.store.library.index_files import CHECKSUMS
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import repair
+from imagerag.store.library.maintenance.index_verification import query_indexes
 from imagerag.store.library.maintenance.kept_images import KeptImages
 from imagerag.store.library.maintenance.migration import migrate
 from imagerag.store.library.maintenance.repair import repair_library
@@ -477,6 +482,56 @@ async def test_an_index_that_cannot_be_read_is_built_anew(home: DataDir, library
     (done,) = await repaired(home, again)
     assert done.repaired
     assert kinds(await Library.open(home, "shop", library.embedder)) == []
+
+
+@pytest.mark.parametrize("mended_by", ["repair", "optimize"])
+async def test_an_index_with_a_changed_byte_that_still_answers_is_built_anew(
+    home: DataDir, library: Library, put: Any, mended_by: str
+) -> None:
+    for mark in range(3):
+        await put(mark, f"{mark}.png", caption=f"a card number {mark}")
+    await library.optimize()
+    assert kinds(library) == []
+    file = max(library.folder.glob("_indices/*/*.lance"), key=lambda path: path.stat().st_size)
+    data = file.read_bytes()
+    for at in range(len(data)):  # the first byte that no query misses
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        damaged = await Library.open(home, "shop", library.embedder)
+        with suppress(*LANCE_ERRORS):
+            query_indexes(damaged.table.lance)
+            break
+    else:
+        pytest.fail("every byte is looked at")
+    (problem,) = (one for one in verify_table(damaged.table).problems if one.kind == "index")
+    assert (problem.path, problem.problem) == (str(file), "it has other bytes than were written")
+    with pytest.raises(LibraryDamagedError, match="other bytes"):
+        check_indexes(home, "shop")
+    if mended_by == "repair":
+        (done,) = [one for one in await repaired(home, damaged) if one.kind == "index"]
+        assert done.repaired == "all indexes were built anew"
+    else:
+        await put(3, "3.png", caption="a card number 3")
+        await damaged.optimize()
+    assert not file.exists()
+    again = await Library.open(home, "shop", library.embedder)
+    assert kinds(again) == []
+    check_indexes(home, "shop")
+    assert len(await again.search_words("number", k=9)) == 3 + (mended_by == "optimize")
+
+
+async def test_indexes_without_checksums_are_queried_alone(home: DataDir, library: Library, put: Any) -> None:
+    """Those of earlier versions, until the library is optimized."""
+    await put(1, "a.png", caption="a card")
+    await library.optimize()
+    noted = (library.folder / CHECKSUMS).read_bytes()
+    for text in ("", "[]"):
+        (library.folder / CHECKSUMS).write_text(text)
+        assert kinds(library) == []
+    await library.optimize()
+    assert json.loads((library.folder / CHECKSUMS).read_bytes()).keys() >= {
+        path.relative_to(library.folder / "_indices").as_posix() for path in library.folder.glob("_indices/*/*")
+    }
+    assert noted
 
 
 async def test_many_problems_are_repaired_some_images_at_a_time(

@@ -14,7 +14,11 @@ import pytest
 
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.sources import archive_listing
 from imagerag.store.library.sources.archive_manifests import MemberPaths
+from imagerag.store.library.sources.image_names import ImageNames
+from imagerag.store.library.sources.manifest_paths import ManifestPaths
+from imagerag.store.path_policy import PathPolicy
 
 
 def packed(path: Path, content: Mapping[str, bytes]) -> Path:
@@ -123,5 +127,88 @@ async def test_what_a_manifest_says_of_no_image_is_listed(tmp_path: Path, librar
     ],
 )  # fmt: skip
 def test_how_images_are_named(folder: str, name: str, image: str | None) -> None:
-    paths = MemberPaths(Path("/cards.zip"), folder, ["a/one.png", "a/caf\u00e9.png", "two.PNG", "Two.png"])
+    names = ["a/one.png", "a/caf\u00e9.png", "two.PNG", "Two.png"]
+    paths = MemberPaths(Path("/cards.zip"), folder, ImageNames.of_members(names))
     assert paths.find(name) == (Path(f"/cards.zip::{image}") if image else None)
+
+
+@pytest.mark.parametrize(
+    "name", ["one.png", "a/one.png", "a/one", "A/ONE.PNG", "a/caf\u00e9.png", "a/cafe\u0301", "TWO.png"]
+)
+def test_names_in_an_archive_are_compared_as_in_its_folder(tmp_path: Path, name: str) -> None:
+    names = ["a/one.png", "a/caf\u00e9.png", "two.PNG", "Two.png"]
+    (tmp_path / "a").mkdir()
+    for one in names:
+        (tmp_path / one).write_bytes(b"")
+    found = ManifestPaths([tmp_path], PathPolicy(tmp_path)).find(name)
+    member = MemberPaths(Path("/cards.zip"), "", ImageNames.of_members(names)).find(name)
+    assert (member and str(member)) == (found and f"/cards.zip::{found.relative_to(tmp_path).as_posix()}")
+
+
+TABLES = {
+    "captions.csv": b"file_name,text\nred.png,a red card\n",
+    "labels.tsv": b"image\tcaption\nred.png\ta red card\n",
+    "captions.jsonl": lines({"path": "train/red.png", "caption": "a red card"}),
+    "captions.json": json.dumps({"red.png": "a red card"}).encode(),
+    "captions.parquet": parquet([{"file_name": "red.png", "text": "a red card"}]),
+}
+
+
+@pytest.mark.parametrize("archive", ["cards.zip", "cards.tgz"])
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_table_in_an_archive_that_names_its_images_is_a_manifest(
+    tmp_path: Path, library: Library, picture: Any, archive: str, table: str
+) -> None:
+    """Under any name, as nobody can name it; those under the usual names decide."""
+    path = packed(tmp_path / archive, {
+        f"train/{table}": TABLES[table], "train/red.png": picture("red"), "train/blue.png": picture("blue"),
+        "train/metadata.csv": b"file_name,text,price\nblue.png,a blue card,4\n",
+        "train/blue.json": b'{"caption": "from its sidecar"}',
+    })  # fmt: skip
+    report = await index([path], library)
+    assert (report.added, report.captions, report.skipped, report.notes) == (2, 2, [], [])
+    assert {row.caption for row in await library.rows()} == {"a red card", "from its sidecar"}
+
+
+async def test_tables_that_name_no_image_of_the_archive(
+    tmp_path: Path, library: Library, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {
+        "red.png": picture("red"), "prices.csv": b"article,price\n1,2\n",
+        "elsewhere.csv": b"path,caption\nx.png,an x\n",
+        "info.json": b'{"version": 1}', "broken.json": b"{", "rows.parquet": parquet([{"a": 1}]),
+        "red.jpg.supplemental-metadata.json": b'{"description": "of another image"}',
+    }  # fmt: skip
+    report = await index([path := packed(tmp_path / "cards.zip", content)], library)
+    told = dict(report.skipped)
+    assert "has no column that names the images" in told.pop(f"{path}::prices.csv")
+    assert told == {
+        f"{path}::elsewhere.csv": "it names no image of the archive",
+        f"{path}::rows.parquet": "an archive or a table in an archive is not read: take it out, and index it",
+    }
+    assert (report.added, report.captions) == (1, 0)
+    monkeypatch.setattr(archive_listing, "MAX_TABLES", 0)
+    assert (await index([packed(tmp_path / "other.zip", content)], library)).skipped == []
+
+
+async def test_sidecars_are_no_manifests(tmp_path: Path, library: Library, picture: Any) -> None:
+    path = packed(tmp_path / "cards.zip", {
+        "1.png": picture("red"), "1.json": b'{"2.png": "of another", "caption": "one"}',
+        "2.png": picture("blue"), "2.png.supplemental-meta.json": b'{"1.png": "of another", "description": "two"}',
+    })  # fmt: skip
+    await index([path], library)
+    assert {row.caption for row in await library.rows()} == {"one", "two"}
+
+
+async def test_a_table_that_names_images_without_their_endings_is_read_in_an_archive_and_told_in_a_folder(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    content = {"red.png": picture("red"), "captions.csv": b"image,caption\nred,a red card\n"}
+    (folder := tmp_path / "cards").mkdir()
+    for name, data in {**content, "notes.txt": b"", "files.csv": b"path,caption\nnotes,a note\n"}.items():
+        (folder / name).write_bytes(data)
+    told = dict((await index([folder], library)).skipped)
+    assert f"manifest={str(folder / 'captions.csv')!r}" in told[str(folder / "captions.csv")]
+    assert "manifest" not in told[str(folder / "files.csv")]
+    await index([packed(tmp_path / "cards.zip", content)], library)
+    assert [row.caption for row in await library.rows()] == ["a red card"]

@@ -9,6 +9,7 @@ from typing import Final
 
 from imagerag.agent.images.tiff_directory import TiffFile
 from imagerag.store.library.metadata.embedded.iso_boxes import heif_blocks, jpeg2000_blocks, raw_blocks
+from imagerag.store.text_files import utf_8_text
 
 __all__ = ["MAX_BLOCK", "MetadataBlocks", "find_blocks"]
 
@@ -177,10 +178,8 @@ def _png_text(name: bytes, body: bytes) -> bytes:
 
 def _decoded(text: bytes, name: bytes) -> str:
     """Two of the chunks are Latin-1 by the standard, but some programs write UTF-8 into them."""
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("utf-8" if name == b"iTXt" else "latin-1", "replace")
+    decoded = utf_8_text(text)
+    return text.decode("utf-8" if name == b"iTXt" else "latin-1", "replace") if decoded is None else decoded
 
 
 def _inflated(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from imagerag.agent.images.tiff_directory import MAX_VALUE, TiffFile, TiffValue
 from imagerag.agent.visible_text import is_blank
 from imagerag.store.library.metadata.capture_time import capture_time
 from imagerag.store.library.metadata.embedded.fields import EmbeddedFields, plausible_position
-from imagerag.store.library.metadata.embedded.texts import decode_text, first_text
+from imagerag.store.library.metadata.embedded.texts import decode_text, decode_utf_16, first_text
 from imagerag.store.library.metadata.generation_metadata import without_parameters
 
 __all__ = ["read_exif"]
@@ -105,7 +105,7 @@ class _Exif:
     def windows(self, tag: int) -> str | None:
         """A text written by Windows Explorer, in UTF-16."""
         data = self.bytes(tag)
-        return data.decode("utf-16-le", "replace").partition("\0")[0] if data else None
+        return decode_utf_16(data, "utf-16-le") if data else None
 
     def number(self, tag: int) -> int | None:
         """A value as a whole number."""
@@ -165,7 +165,7 @@ def _copyright(data: bytes | None) -> str | None:
 def _utf_16(data: bytes, order: str) -> str:
     """Decode UTF-16. Programs differ in byte order: the order that gives more ASCII characters is used."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace").partition("\0")[0]
+        return decode_utf_16(data, "utf-16")
     orders = ("utf-16-le", "utf-16-be") if order == "<" else ("utf-16-be", "utf-16-le")
-    texts = [data.decode(one, "replace").partition("\0")[0] for one in orders]
+    texts = [decode_utf_16(data, one) for one in orders]
     return max(texts, key=lambda text: sum(character < "\x80" for character in text))

@@ -1,12 +1,14 @@
 """Texts in metadata: decoding with unknown character sets, and boilerplate of cameras and programs."""
 
+import codecs
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
-from imagerag.store.text_files import clean
+from imagerag.store.text_files import clean, utf_8_text
 
-__all__ = ["decode_text", "first_text", "is_junk", "tidy"]
+__all__ = ["decode_text", "decode_utf_16", "first_text", "is_junk", "tidy"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 
@@ -24,12 +26,16 @@ _JUNK: Final = re.compile(
 def decode_text(data: bytes, charset: str = "utf-8") -> str:
     """Decode a text up to its first NUL as `charset`, else UTF-8, else Windows-1252."""
     data = data.partition(b"\0")[0]
-    for one in dict.fromkeys((charset, "utf-8")):
-        try:
-            return data.decode(one)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return data.decode("cp1252", "replace")
+    if charset != "utf-8":
+        with suppress(UnicodeDecodeError, LookupError):
+            return data.decode(charset)
+    text = utf_8_text(data)
+    return data.decode("cp1252", "replace") if text is None else text
+
+
+def decode_utf_16(data: bytes, charset: str) -> str:
+    """Decode UTF-16 up to its first NUL, without half a character at its end, where a limit on bytes cut it."""
+    return codecs.getincrementaldecoder(charset)("replace").decode(data).partition("\0")[0]
 
 
 def tidy(text: str) -> str:
