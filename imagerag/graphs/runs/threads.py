@@ -102,7 +102,7 @@ class Threads:
         ((entry, values),) = found
         turns = [*map(_thread_turn, _turns(values))]
         if entry.question and entry.outcome is AnswerOutcome.CANCELLED:
-            images = list(values.get("images") or [])
+            images = tuple(values.get("images") or ())
             stopped = ConversationTurn(
                 question=entry.question, answer="", outcome=entry.outcome, library=entry.library, images=images
             )
