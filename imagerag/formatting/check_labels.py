@@ -58,6 +58,19 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """Kind of queries without a match → its label."""
 
+TABLES: Final[Mapping[str, str]] = {
+    "checks": "Checks: {cases}, {failures}",
+    "scores": "Scores, mean ± standard error",
+    "against": "Against {arm}, case by case",
+    "endings": "How cases ended",
+    "settings": "Settings",
+    "by_size": "{metric}, by size of the library",
+    "by_tag": "{metric}, by kind of case",
+    "searches": "What the searches found",
+    "work": "What an answer took",
+}
+"""Titles of an evaluation's tables."""
+
 REASONS: Final[Mapping[str, str]] = {
     "nothing_drawn": "nothing was drawn",
     "aligned": "the judge found everything the prompt asks for",
