@@ -98,7 +98,7 @@ class Threads:
         """
         found = [one async for one in self._read([await asyncio.to_thread(self._find, thread)])]
         if not found:  # it was removed meanwhile
-            raise _no_thread(thread, [])
+            raise unknown_thread(thread, [])
         ((entry, values),) = found
         turns = [*map(_thread_turn, _turns(values))]
         if entry.question and entry.outcome is AnswerOutcome.CANCELLED:
@@ -195,7 +195,7 @@ class Threads:
         alike = [one for one in stored if thread and one.thread_id.startswith(thread)]
         exact = [one for one in alike if one.thread_id == thread]
         if len(found := exact or alike) != 1:
-            raise _no_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
+            raise unknown_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
         return found[0]
 
 
@@ -241,7 +241,12 @@ def _thread_turn(turn: ConversationTurn) -> ThreadTurn:
     )
 
 
-def _no_thread(thread: str, known: Sequence[str], *, several: bool = False) -> UnknownThreadError:
+def unknown_thread(thread: str, known: Sequence[str], *, several: bool = False) -> UnknownThreadError:
+    """The error for a thread that there is not, or whose id begins those of several.
+
+    Args:
+        known: the threads that there are, or the several.
+    """
     if several:
         return UnknownThreadError(f"several threads begin with {thread!r}: {', '.join(known[:6])}")
     if not known:

@@ -81,7 +81,7 @@ def test_a_removed_thread_leaves_nothing_and_the_others_are_whole(rag: ImageRAG)
     assert blobs(rag) == stored
     assert {owner.partition("-")[0] for owner in run_footprints(home)} == {"two"}
     assert [*integrity_problems(home)] == []
-    with pytest.raises(UnknownThreadError):
+    with pytest.raises(UnknownThreadError, match="no thread 'one'"):
         rag.questions.get_sync("one")
     assert rag.questions.get_sync("two").answer == "A thing [1]."
     assert rag.ask_sync("once more?", thread="one").new_thread
