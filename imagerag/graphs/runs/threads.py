@@ -7,12 +7,12 @@ thread is still listed, and the next removal goes on.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import RunStateError, UnknownThreadError
+from imagerag.agent.errors import DamagedFileError, RunStateError, UnknownThreadError
 from imagerag.agent.qa.qa_record import answer_record
 from imagerag.agent.qa.state import question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, ConversationTurn
@@ -204,10 +204,12 @@ _Entries = list[ThreadEntry]
 
 
 async def _entry(saver: "BatchedSqliteSaver", one: StoredThread) -> tuple[ThreadEntry, Mapping[str, Any]] | None:
-    newest = await saver.aget_tuple({"configurable": {"thread_id": one.thread_id, "checkpoint_ns": ""}})
-    if newest is None:
-        return None
-    values: Mapping[str, Any] = newest.checkpoint["channel_values"]
+    values: Mapping[str, Any] = {}
+    with suppress(DamagedFileError):  # a damaged thread can be removed, and hides no other
+        newest = await saver.aget_tuple({"configurable": {"thread_id": one.thread_id, "checkpoint_ns": ""}})
+        if newest is None:
+            return None
+        values = newest.checkpoint["channel_values"]
     record = answer_record(one.thread_id, values) if values.get("question") and is_of_this_version(values) else None
     entry = ThreadEntry(
         thread_id=one.thread_id,
@@ -215,7 +217,7 @@ async def _entry(saver: "BatchedSqliteSaver", one: StoredThread) -> tuple[Thread
         questions=record.turn if record else 0,
         outcome=record.outcome if record else None,
         library=record.library if record else None,
-        updated=datetime.fromisoformat(newest.checkpoint["ts"]),
+        updated=one.updated,
         bytes=one.bytes,
     )
     return entry, values if record else {}
