@@ -17,7 +17,7 @@ from imagerag.agent.intents import only_unclear_fails
 from imagerag.agent.no_reference_reason import no_reference_reason
 from imagerag.agent.state import RunState, latest_attempt, next_searches
 from imagerag.agent.types import Attempt, Outcome, RunConfig, RunResult, Verdict
-from imagerag.formatting.numbers import counted
+from imagerag.formatting.check_labels import REASONS
 
 JUDGING = frozenset({"critique", "extract_concepts", "write_captions"})
 """The nodes that ask the judge."""
@@ -39,22 +39,23 @@ def result_of(
     """
     attempt = latest_attempt(state)
     if attempt is None:
-        return RunResult(outcome=Outcome.FAILED, reason="nothing was drawn")
+        return RunResult(outcome=Outcome.FAILED, reason=REASONS["nothing_drawn"])
     verdict = attempt.verdict
     if verdict is None or verdict.aligned is None:
         why = verdict.reason if verdict else "it was not asked"
         return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
     if verdict.aligned:
-        return RunResult(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
+        return RunResult(outcome=Outcome.ALIGNED, reason=REASONS["aligned"])
     if only_unclear_fails(verdict):
         unclear = "; ".join(check.evidence for check in verdict.checks if check.unclear)
         reason = f"the feedback is unclear: {unclear}"
         return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=("unclear_feedback",))
     lacking = "; ".join(describe_missing(verdict, state)) or "the prompt as a whole"
     if attempt.round >= config.max_rounds:
-        return RunResult(
-            outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(config.max_rounds, 'round')}: {lacking}"
+        reason = REASONS["one_round" if config.max_rounds == 1 else "rounds"].format(
+            n=config.max_rounds, lacking=lacking
         )
+        return RunResult(outcome=Outcome.BEST_EFFORT, reason=reason)
     none = no_reference_reason(
         next_searches(state),
         config,

@@ -21,7 +21,7 @@ from imagerag.formatting.text import clean
 if TYPE_CHECKING:
     from imagerag.graphs.runs.thread_documents import ThreadDocument, ThreadEntry, ThreadsRemoved
 
-_UNREADABLE: Final = "(made by an earlier version of imagerag)"
+_UNREADABLE: Final = "(cannot be read: damaged, or made by an earlier version)"
 
 
 @click.group("threads", cls=FullHelpGroup, invoke_without_command=True)

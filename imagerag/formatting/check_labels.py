@@ -1,4 +1,4 @@
-"""Labels of a library's check and of its verification: ways to search, verdicts, problems and repairs."""
+"""Labels and sentences of libraries (checks, verifications, warnings), and of ends of runs; pages translate them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -58,11 +58,32 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """Kind of queries without a match → its label."""
 
+TABLES: Final[Mapping[str, str]] = {
+    "checks": "Checks: {cases}, {failures}",
+    "scores": "Scores, mean ± standard error",
+    "against": "Against {arm}, case by case",
+    "endings": "How cases ended",
+    "settings": "Settings",
+    "by_size": "{metric}, by size of the library",
+    "by_tag": "{metric}, by kind of case",
+    "searches": "What the searches found",
+    "work": "What an answer took",
+}
+"""Titles of an evaluation's tables."""
+
+REASONS: Final[Mapping[str, str]] = {
+    "nothing_drawn": "nothing was drawn",
+    "aligned": "the judge found everything the prompt asks for",
+    "one_round": "still missing after 1 round: {lacking}",
+    "rounds": "still missing after {n} rounds: {lacking}",
+}
+"""Why a run ended by its own logic."""
+
+_FINDS_LITTLE: Final = "only {share} of library {name}'s own captions reach its threshold, so that little will be found"
+
 WARNINGS: Final[Mapping[str, str]] = {
-    "toy_finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
-    "give it an encoder for photographs: {call}",
-    "finds_little": "only {share} of library {name}'s own captions reach its threshold, so that little will be found; "
-    "see {call}",
+    "toy_finds_little": f"{_FINDS_LITTLE}; give it an encoder for photographs: {{call}}",
+    "finds_little": f"{_FINDS_LITTLE}; see {{call}}",
     "toy": "library {name} was encoded with sketch, which knows coloured shapes only: {call}",
 }
 """Warnings about a library before it is used."""

@@ -12,7 +12,8 @@ _WORK: Final = re.compile(r"`rag\.libraries\.(calibrate|check|optimize|verify|ex
 
 def page_terms(t: Texts, message: str) -> str:
     """A message with the names of the form's fields for parameters of the Python API, and commands for its calls."""
-    message = t.sentence("WARNINGS", message)
+    for table in ("WARNINGS", "REASONS"):
+        message = t.sentence(table, message)
     of_image = {name: t(f"library.image.{name}") for name in ("title", "caption", "licence", "author", "source")}
     names = {**of_image, **t.starting("draw.fields"), "more_rounds": t("after.more_rounds")}
     return in_field_names(as_field_names(message, names), names)

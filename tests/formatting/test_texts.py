@@ -21,7 +21,7 @@ from imagerag.store.library.maintenance import (
 )
 from imagerag.store.library.maintenance.verification import Kind
 
-SENTENCES = ("SENTENCES", "ADVICE", "PROBLEMS", "REPAIRS", "REMEDIES", "WARNINGS")
+SENTENCES = ("SENTENCES", "ADVICE", "PROBLEMS", "REPAIRS", "REMEDIES", "WARNINGS", "REASONS", "TABLES")
 """Tables of sentences."""
 
 

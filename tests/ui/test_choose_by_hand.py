@@ -91,6 +91,16 @@ async def test_none_of_them_and_one_to_edit_are_answers_too(browser_page: Page, 
     await expect(browser_page.get_by_text("not chosen", exact=True).first).to_be_visible()
 
 
+async def test_what_a_run_waits_for_fits_its_card_at_400_pixels_in_german(browser_page: Page, waiting: str) -> None:
+    await browser_page.set_viewport_size({"width": 400, "height": 800})
+    await browser_page.goto(waiting.rpartition("/")[0])
+    await browser_page.get_by_role("button", name="Deutsch").click()
+    await expect(browser_page.get_by_text("wartet auf eine Auswahl").last).to_be_visible()
+    beyond = """() => [...document.querySelectorAll(".card .badge")].filter(
+        one => one.getBoundingClientRect().right > one.closest(".card").getBoundingClientRect().right).length"""
+    assert await browser_page.evaluate(beyond) == 0
+
+
 async def test_the_choice_can_be_made_at_400_pixels(browser_page: Page, waiting: str, tmp_path: Path) -> None:
     await browser_page.set_viewport_size({"width": 400, "height": 800})
     await browser_page.goto(waiting)

@@ -22,6 +22,7 @@ from typing import Any, Final
 from imagerag.evals.check_record import CheckSummary
 from imagerag.evals.harness.encoder_independence import explanation
 from imagerag.evals.reports.paper_tables import PaperTable
+from imagerag.formatting.check_labels import TABLES
 from imagerag.formatting.labels import CASES
 from imagerag.formatting.numbers import counted, difference, score
 
@@ -159,26 +160,26 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
     if summary.get("checks"):
         checks = CheckSummary.model_validate(summary["checks"])
         failed = counted(len(checks.failures), "failure")
-        yield f"Checks: {counted(checks.cases, 'case')}, {failed}", checks.table()
+        yield TABLES["checks"].format(cases=counted(checks.cases, "case"), failures=failed), checks.table()
     if not summary["results"]:
         return
-    yield "Scores, mean ± standard error", scores(summary, bold=bold)
+    yield TABLES["scores"], scores(summary, bold=bold)
     compared = differences(summary)
     if len(compared) > 1:
-        yield f"Against {summary['base']}, case by case", compared
-    yield "How cases ended", endings(summary)
+        yield TABLES["against"].format(arm=summary["base"]), compared
+    yield TABLES["endings"], endings(summary)
     if rows := settings(summary):
-        yield "Settings", rows
+        yield TABLES["settings"], rows
     for name in quality(summary):
         if rows := by_size(summary, name):
-            yield f"{name}, {BY_SIZE}", rows
+            yield TABLES["by_size"].format(metric=name), rows
     for name in quality(summary):
         if rows := by_tag(summary, name):
-            yield f"{name}, by kind of case", rows
+            yield TABLES["by_tag"].format(metric=name), rows
     if rows := searches(summary, bold=bold):
-        yield "What the searches found", rows
+        yield TABLES["searches"], rows
     if rows := work(summary):
-        yield "What an answer took", rows
+        yield TABLES["work"], rows
 
 
 def markdown(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:

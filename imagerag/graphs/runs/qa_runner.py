@@ -19,18 +19,19 @@ from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
 from imagerag.agent.types import ImageRef, ModelCall, RunConfig, SnapshotPins
-from imagerag.formatting.interface_terms import Placeholder, python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 from imagerag.graphs.library_warnings import warnings_of
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import new_run_id
+from imagerag.graphs.runs.threads import unknown_thread
 from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.room_reserve import keep_reserve
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.store.sqlite.stored_threads import stored_threads
 from imagerag.store.thread_lock import question_lock
 from imagerag.tools.automatic import reason_of
 
@@ -139,8 +140,8 @@ class QARunner:
             graph = build_qa(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
             values = (await graph.aget_state(thread_config)).values
         if not values.get("question"):
-            ask = python_call("ask", Placeholder("QUESTION"))
-            raise UnknownThreadError(f"there is no thread {thread!r}: {ask} names the thread of each answer")
+            stored = await asyncio.to_thread(stored_threads, self.dependencies.home.conversations)
+            raise unknown_thread(thread, [one.thread_id for one in stored])
         check_version(values, f"thread {thread}")
         if not values.get("result"):
             values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}

@@ -12,7 +12,7 @@ class ThreadEntry(Document):
     """One line of the list of threads.
 
     Attributes:
-        question: the last question; empty where its state cannot be read: an earlier version of imagerag made it.
+        question: the last question; empty where its state cannot be read: it is damaged, or an earlier version made it.
         questions: how many were asked, that one included.
         outcome: of the last question.
         library: that it was asked of.

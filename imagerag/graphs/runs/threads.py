@@ -7,12 +7,12 @@ thread is still listed, and the next removal goes on.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import RunStateError, UnknownThreadError
+from imagerag.agent.errors import DamagedFileError, RunStateError, UnknownThreadError
 from imagerag.agent.qa.qa_record import answer_record
 from imagerag.agent.qa.state import question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, ConversationTurn
@@ -98,7 +98,7 @@ class Threads:
         """
         found = [one async for one in self._read([await asyncio.to_thread(self._find, thread)])]
         if not found:  # it was removed meanwhile
-            raise _no_thread(thread, [])
+            raise unknown_thread(thread, [])
         ((entry, values),) = found
         turns = [*map(_thread_turn, _turns(values))]
         if entry.question and entry.outcome is AnswerOutcome.CANCELLED:
@@ -195,7 +195,7 @@ class Threads:
         alike = [one for one in stored if thread and one.thread_id.startswith(thread)]
         exact = [one for one in alike if one.thread_id == thread]
         if len(found := exact or alike) != 1:
-            raise _no_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
+            raise unknown_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
         return found[0]
 
 
@@ -204,10 +204,12 @@ _Entries = list[ThreadEntry]
 
 
 async def _entry(saver: "BatchedSqliteSaver", one: StoredThread) -> tuple[ThreadEntry, Mapping[str, Any]] | None:
-    newest = await saver.aget_tuple({"configurable": {"thread_id": one.thread_id, "checkpoint_ns": ""}})
-    if newest is None:
-        return None
-    values: Mapping[str, Any] = newest.checkpoint["channel_values"]
+    values: Mapping[str, Any] = {}
+    with suppress(DamagedFileError):  # a damaged thread can be removed, and hides no other
+        newest = await saver.aget_tuple({"configurable": {"thread_id": one.thread_id, "checkpoint_ns": ""}})
+        if newest is None:
+            return None
+        values = newest.checkpoint["channel_values"]
     record = answer_record(one.thread_id, values) if values.get("question") and is_of_this_version(values) else None
     entry = ThreadEntry(
         thread_id=one.thread_id,
@@ -215,7 +217,7 @@ async def _entry(saver: "BatchedSqliteSaver", one: StoredThread) -> tuple[Thread
         questions=record.turn if record else 0,
         outcome=record.outcome if record else None,
         library=record.library if record else None,
-        updated=datetime.fromisoformat(newest.checkpoint["ts"]),
+        updated=one.updated,
         bytes=one.bytes,
     )
     return entry, values if record else {}
@@ -241,7 +243,12 @@ def _thread_turn(turn: ConversationTurn) -> ThreadTurn:
     )
 
 
-def _no_thread(thread: str, known: Sequence[str], *, several: bool = False) -> UnknownThreadError:
+def unknown_thread(thread: str, known: Sequence[str], *, several: bool = False) -> UnknownThreadError:
+    """The error for a thread that there is not, or whose id begins those of several.
+
+    Args:
+        known: the threads that there are, or the several.
+    """
     if several:
         return UnknownThreadError(f"several threads begin with {thread!r}: {', '.join(known[:6])}")
     if not known:

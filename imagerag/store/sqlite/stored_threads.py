@@ -3,8 +3,10 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.storage_errors import storage_errors
@@ -22,11 +24,16 @@ GROUP BY thread_id ORDER BY newest DESC
 """
 
 
+_EPOCH: Final = 0x01B21DD213814000
+"""1970 in the time of UUIDs: units of 100 ns since 1582."""
+
+
 class StoredThread(NamedTuple):
-    """A thread, and the size of its checkpoints, pending writes and values."""
+    """A thread, the size of its checkpoints, pending writes and values, and the time of its newest checkpoint."""
 
     thread_id: str
     bytes: int
+    updated: datetime
 
 
 def stored_threads(path: Path) -> list[StoredThread]:
@@ -39,10 +46,11 @@ def stored_threads(path: Path) -> list[StoredThread]:
         if connection is None:
             return []
         there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        rows = (f"SELECT thread_id, {size} AS bytes FROM {table}" for table, size in _SIZES.items() if table in there)
-        query = f"SELECT thread_id, sum(bytes) FROM ({' UNION ALL '.join(rows)}) GROUP BY thread_id"
+        parts = (f"SELECT thread_id, {size} AS bytes FROM {table}" for table, size in _SIZES.items() if table in there)
+        query = f"SELECT thread_id, sum(bytes) FROM ({' UNION ALL '.join(parts)}) GROUP BY thread_id"
         sizes = dict(connection.execute(query).fetchall())
-        return [StoredThread(thread_id, sizes[thread_id]) for thread_id, _ in connection.execute(_NEWEST).fetchall()]
+        rows = connection.execute(_NEWEST).fetchall()
+    return [StoredThread(thread_id, sizes[thread_id], _time_of(newest)) for thread_id, newest in rows]
 
 
 def short_values(path: Path, thread_id: str, channel: str) -> set[str]:
@@ -59,6 +67,13 @@ def short_values(path: Path, thread_id: str, channel: str) -> set[str]:
         rows = connection.execute(query, (thread_id,)).fetchall() if connection is not None else []
     found = (serde.loads_typed(row).get("channel_values", {}).get(channel) for row in rows)
     return {value for value in found if isinstance(value, str)}
+
+
+def _time_of(checkpoint_id: str) -> datetime:
+    """The time in the id of a checkpoint, a UUID of version 6; `uuid` reads it from Python 3.14 on."""
+    number = UUID(checkpoint_id).int
+    ticks = (number >> 80) << 12 | (number >> 64) & 0xFFF
+    return datetime.fromtimestamp((ticks - _EPOCH) / 1e7, UTC)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +83,7 @@ def test_a_removed_thread_leaves_nothing_and_the_others_are_whole(rag: ImageRAG)
     assert blobs(rag) == stored
     assert {owner.partition("-")[0] for owner in run_footprints(home)} == {"two"}
     assert [*integrity_problems(home)] == []
-    with pytest.raises(UnknownThreadError):
+    with pytest.raises(UnknownThreadError, match="no thread 'one'"):
         rag.questions.get_sync("one")
     assert rag.questions.get_sync("two").answer == "A thing [1]."
     assert rag.ask_sync("once more?", thread="one").new_thread
@@ -117,3 +119,17 @@ def test_a_thread_with_a_question_under_way_stays(rag: ImageRAG) -> None:
 
     asyncio.run(while_asked())
     assert rag.questions.threads.remove_sync("one").kept == 0
+
+
+def test_a_damaged_thread_hides_no_other_and_can_be_removed(rag: ImageRAG) -> None:
+    before = datetime.now(UTC)
+    rag.ask_sync("what is red?", thread="one")
+    rag.ask_sync("what is blue?", thread="two")
+    with closing(sqlite3.connect(rag.dependencies.home.conversations)) as connection:
+        connection.execute("DELETE FROM checkpoint_values WHERE thread_id = 'two'")
+        connection.commit()
+    two, one = rag.questions.threads.list_sync()
+    assert (two.thread_id, two.question, one.question) == ("two", "", "what is red?")
+    assert before - timedelta(seconds=1) < one.updated < two.updated < datetime.now(UTC) + timedelta(seconds=1)
+    assert rag.questions.threads.get_sync("two").turns == []
+    assert rag.questions.threads.remove_sync("two").kept == 1
