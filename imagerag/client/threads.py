@@ -1,5 +1,6 @@
 """`ImageRAG.questions.threads`: the conversations of a data directory."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,9 @@ class ThreadsAPI:
             UnknownThreadError: there is no such thread; nothing was removed.
             RunStateError: a question of one is being answered; nothing was removed.
         """
-        entries = await self._threads.find(*threads)
-        return await (self._threads.preview if dry_run else self._threads.remove)(entries)
+        with self._room(dry_run):
+            entries = await self._threads.find(*threads)
+            return await (self._threads.preview if dry_run else self._threads.remove)(entries)
 
     async def prune(
         self, *, older_than: datetime | None = None, keep: NaturalNumber | None = None, dry_run: bool = False
@@ -81,8 +83,16 @@ class ThreadsAPI:
             keep: the newest threads, which stay in any case; alone, all others go.
             dry_run: only say what would go.
         """
-        entries = [] if older_than is None and keep is None else await self._threads.list(until=older_than, skip=keep)
-        return await (self._threads.preview(entries) if dry_run else self._threads.remove(entries, pass_over=True))
+        with self._room(dry_run):
+            entries = (
+                [] if older_than is None and keep is None else await self._threads.list(until=older_than, skip=keep)
+            )
+            return await (self._threads.preview(entries) if dry_run else self._threads.remove(entries, pass_over=True))
+
+    def _room(self, dry_run: bool) -> AbstractContextManager[None]:
+        from imagerag.store.room_reserve import room_for_removal
+
+        return nullcontext() if dry_run else room_for_removal(self._context.dependencies.home)
 
     list_sync = synchronous(list)  # noqa: A003
     get_sync = synchronous(get)

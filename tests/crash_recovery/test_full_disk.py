@@ -198,6 +198,7 @@ async def test_removing_makes_room_on_a_full_disk(disk: SmallDisk, tmp_path: Pat
     await rag.libraries.index(folder, library="shop", embedder="sketch", copy=True, check=False)
     made_by, _ = made(home, ScriptedGenerator())
     await made_by.generate("a cat", run_id="one")
+    thread = (await rag.ask("how many are there?", library="shop")).thread_id
     reserved = DataDir(home).reserve
     assert reserved.stat().st_blocks * 512 >= RESERVE_BYTES
     if not reserve:
@@ -207,9 +208,12 @@ async def test_removing_makes_room_on_a_full_disk(disk: SmallDisk, tmp_path: Pat
     if reserve:
         removed = await rag.runs.remove("one")
         assert [one.run_id for one in removed.runs] == ["one"]
-        disk.free()
-        keep_reserve(DataDir(home))
-        disk.fill()
+        for remaining in (rag.questions.threads.remove(thread), rag.questions.threads.list()):
+            disk.free()
+            keep_reserve(DataDir(home))
+            disk.fill()
+            await remaining
+        assert await rag.questions.threads.list() == []
         assert len(await rag.libraries.remove(image, library="shop")) == 1
         assert await (await rag.libraries.open("shop")).count() == 2
         assert not list((home / "libraries").rglob(f"*{sha256(image.read_bytes()).hexdigest()}*"))
@@ -217,7 +221,9 @@ async def test_removing_makes_room_on_a_full_disk(disk: SmallDisk, tmp_path: Pat
         await rag.libraries.index(folder, library="shop")
         assert reserved.exists(), "made anew where there is room"
         return
-    for attempt in (rag.runs.remove("one"), rag.libraries.remove(image, library="shop")):
+    for attempt in (
+        rag.runs.remove("one"), rag.questions.threads.remove(thread), rag.libraries.remove(image, library="shop"),
+    ):  # fmt: skip
         with pytest.raises(StorageError, match="the disk is full") as found:
             await attempt
         assert "imagerag library remove NAME --whole-library" in as_commands(str(found.value))
