@@ -211,7 +211,7 @@ class LibraryIndexing(LibraryChecks):
         from imagerag.store.library.library_metadata import read_library_metadata
 
         followed = [Path(path) for path in paths]
-        watched = changes(followed, listed(exclude))
+        watched = changes(followed, listed(exclude), home=self._context.dependencies.home.root)
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
