@@ -48,7 +48,7 @@ class DescribeOptions:
                 raise UsageError(f"`{name}={usd:g}`: US dollars, not below 0")
         if self.describe == NOTHING:
             self._refuse_budget("`describe=none` ends them")
-        if (self.describe or "").lower() == AUTO:
+        if isinstance(self.describe, str) and self.describe.lower() == AUTO:
             object.__setattr__(self, "describe", choose("describer").spec)
 
     @property
