@@ -30,7 +30,7 @@ def fail(error: Exception, *, as_json: bool) -> int:
     """Print an error on stderr, with `--json` also on stdout, and return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say(error.format_message(), err=True)
-        return error.exit_code
+        return 2
     message, code = _explained(error)
     if as_json:
         from imagerag.schemas.commands import ErrorDocument

@@ -217,7 +217,7 @@ class LibraryIndexing(LibraryChecks):
         manifest = options.get("manifest") or ()
         manifests = [manifest] if isinstance(manifest, str | Path) else manifest
         followed = [Path(path) for path in (*paths, *manifests)]
-        watched = changes(followed, listed(exclude))
+        watched = changes(followed, listed(exclude), home=self._context.dependencies.home.root)
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:

@@ -24,7 +24,7 @@ def disk_text(disk: "DiskUse") -> str:
 def statistics_lines(stats: "LibraryStatistics") -> list[str]:
     """The statistics of a library as text."""
     rows = [
-        ["texts", f"{stats.captions:,} captions, {stats.titles:,} titles, {stats.tagged:,} with tags"],
+        ["texts", f"{count(stats.captions, 'caption')}, {count(stats.titles, 'title')}, {stats.tagged:,} with tags"],
         [
             "caption vectors",
             f"{stats.caption_vectors:,} with {stats.caption_embedder}" if stats.caption_embedder else "",

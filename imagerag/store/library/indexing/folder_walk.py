@@ -16,6 +16,8 @@ class FolderWalk:
 
     Attributes:
         links_within: folders, without links in their paths, that links may lead into; None is anywhere.
+        home: the data folder of imagerag by device and inode: what it made itself, and copies of images, would become
+            references.
         unread: folders that cannot be read.
         visited: the folders by device and inode.
         links: links to folders.
@@ -23,6 +25,7 @@ class FolderWalk:
     """
 
     links_within: Sequence[Path] | None
+    home: tuple[int, int] | None = None
     unread: list[Path] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     visited: dict[tuple[int, int], Path] = field(default_factory=dict)
@@ -42,6 +45,9 @@ class FolderWalk:
             except OSError as error:
                 self.unread.append(path)
                 self.problems.append((clean(str(path)), f"the folder cannot be read: {error.strerror}"))
+                continue
+            if (status.st_dev, status.st_ino) == self.home:
+                self.problems.append((clean(str(path)), "it is the home of imagerag, which holds what it made itself"))
                 continue
             self.visited.setdefault((status.st_dev, status.st_ino), path)
             waiting += reversed([entry for entry in entries if not excluded(entry[0])])
@@ -84,7 +90,7 @@ class KnownFolders:
         folder = file.parent
         if folder not in self._known:
             known = os.path.abspath(folder) in self._names
-            name = None if known else self._by_identity.get(_identity(folder))
+            name = None if known else self._by_identity.get(identity(folder))
             self._known[folder] = Path(name) if name else folder
         return file if self._known[folder] == folder else self._known[folder] / file.name
 
@@ -95,17 +101,17 @@ class KnownFolders:
             visited: folders by device and inode.
         """
         walked = set(map(os.path.abspath, visited.values()))
-        found = ((name, visited.get(_identity(Path(name)) or (0, 0))) for name in self._names - walked)
+        found = ((name, visited.get(identity(Path(name)) or (0, 0))) for name in self._names - walked)
         return {name: str(self.known_path(folder / "_").parent) for name, folder in found if folder}
 
     @cached_property
     def _by_identity(self) -> dict[tuple[int, int] | None, str]:
-        named = {_identity(Path(one)): one for one in sorted(self._names, reverse=True)}
+        named = {identity(Path(one)): one for one in sorted(self._names, reverse=True)}
         named.pop(None, None)
         return named
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def identity(folder: Path) -> tuple[int, int] | None:
     """What is under a folder's name now; None where nothing is."""
     try:
         status = os.stat(folder)

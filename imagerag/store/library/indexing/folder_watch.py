@@ -61,21 +61,30 @@ def missing(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if not base_of(path).exists()]
 
 
-async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:
+async def changes(
+    paths: Sequence[Path], exclude: Sequence[str] = (), *, home: Path | None = None
+) -> AsyncIterator[set[Path]]:
     """Yield the changed files and folders after each change, without those that are never indexed. Ignore files count:
     they decide what is indexed.
+
+    Args:
+        exclude: patterns, as of `ExcludedFiles`.
+        home: the data folder of imagerag, into which indexing itself writes; what changes in it is not told.
 
     Where a path is gone, as with a disk that is not mounted, an empty set is yielded, and all paths when it is back.
     """
     import watchfiles
 
     excluded = ExcludedFiles(exclude)
+    own_folder = set() if home is None else {home.absolute(), home.resolve()}
     roots = [base_of(path).absolute() for path in paths]
 
     def counts(change: object, name: str) -> bool:
         path = Path(name)
         below = [root for root in roots if path != root and path.is_relative_to(root)]
         parts = path.parents if path.name == IGNORE_FILE else (path, *path.parents)
+        if any(part in own_folder and root in part.parents for root in below for part in parts):
+            return False
         return not any(excluded.below(root)(part) for root in below for part in parts if root in part.parents)
 
     now = _identities(roots)

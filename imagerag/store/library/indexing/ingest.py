@@ -106,7 +106,7 @@ async def index(
     report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
     if "" in paths:  # an unset variable of a shell, which is no working directory
         raise UsageError("a path is empty: name a file or a folder")
-    named_paths = [Path(path) for path in paths]
+    named_paths, home = [Path(path) for path in paths], library.table.home.root
     with report.timed("read"):
         known_files = await library.table.known_files()
         known_links = await asyncio.to_thread(read_links, library.folder)
@@ -118,6 +118,7 @@ async def index(
                 named_paths,
                 manifest,
                 ExcludedFiles(exclude),
+                home=home,
                 allow_outside=allow_outside,
                 prune=prune,
                 known_paths=known_files.by_path.keys(),

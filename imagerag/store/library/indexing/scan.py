@@ -11,7 +11,7 @@ from pathlib import Path
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
-from imagerag.store.library.indexing.folder_walk import FolderWalk, KnownFolders, is_below
+from imagerag.store.library.indexing.folder_walk import FolderWalk, KnownFolders, identity, is_below
 from imagerag.store.library.indexing.known_links import links_of, target_of
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
@@ -207,6 +207,7 @@ def scan(
     known_paths: Collection[str] = (),
     known_links: Mapping[str, str] | None = None,
     links_within: Sequence[Path] | None = None,
+    home: Path | None = None,
 ) -> Scan:
     """Find all images to index.
 
@@ -216,6 +217,7 @@ def scan(
         known_links: what links led to when they were indexed.
         links_within: folders, without links in their paths, that links found below `paths` may lead into; None is
             anywhere.
+        home: the data folder of imagerag, which is passed over.
 
     Raises:
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
@@ -233,7 +235,7 @@ def scan(
     listed = read_manifests(manifests, roots, named_paths=there, allow_outside=allow_outside)
     files: dict[Path, None] = {}
     files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
-    walk = FolderWalk(links_within)
+    walk = FolderWalk(links_within, home=identity(home) if home else None)
     for path in (Path(os.path.abspath(path)) for path in there):
         found = walk.files(path, excluded.below(path)) if path.is_dir() else [path]
         files.update(dict.fromkeys(map(known_folders.known_path, found)))

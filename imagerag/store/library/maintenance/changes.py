@@ -79,7 +79,7 @@ class ImageChanges:
         blank = [key for key, value in self.set.items() if value is None or clean(str(value)) == ""]
         object.__setattr__(self, "set", _checked({key: self.set[key] for key in self.set if key not in blank}))
         for name in ("add_tags", "remove_tags", "unset"):
-            object.__setattr__(self, name, tuple(one for one in listed(getattr(self, name)) if clean(one)))
+            object.__setattr__(self, name, [one for one in listed(getattr(self, name)) if clean(one)])
         object.__setattr__(self, "unset", tuple(dict.fromkeys([*self.unset, *blank])))
 
     @property

@@ -21,7 +21,8 @@ async def test_changes_are_told_together_and_without_what_is_left_out(
 ) -> None:
     monkeypatch.setattr(folder_watch, "QUIET_MS", 500)
     (tmp_path / "drafts").mkdir()
-    watched = changes([tmp_path], ["drafts"])
+    (home := tmp_path / "home").mkdir()
+    watched = changes([tmp_path], ["drafts"], home=home)
     first = {tmp_path / "first.png"}
     coming = asyncio.ensure_future(anext(watched))
     for _ in range(50):  # until the watcher has begun
@@ -32,6 +33,7 @@ async def test_changes_are_told_together_and_without_what_is_left_out(
     wanted = {tmp_path / f"{mark}.png" for mark in range(5)}
     (tmp_path / ".hidden.png").write_bytes(b"")
     (tmp_path / "drafts" / "a.png").write_bytes(picture("red"))
+    (home / "a.png").write_bytes(picture("red"))
     for file in sorted(wanted):
         file.write_bytes(picture("red"))
     assert await anext(watched) | first == wanted | first  # it may have been written once more
@@ -119,7 +121,7 @@ async def test_a_watched_folder_that_is_gone_ends_nothing(
     (folder / "0.png").write_bytes(picture("red"))
     told: asyncio.Queue[set[Path]] = asyncio.Queue()
 
-    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+    async def given(paths: object, exclude: object, home: object) -> AsyncIterator[set[Path]]:
         while True:
             yield await told.get()
 
@@ -152,7 +154,7 @@ async def test_a_library_that_is_removed_while_its_folder_is_watched_is_not_made
     folder.mkdir()
     (folder / "0.png").write_bytes(picture("red"))
 
-    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+    async def given(paths: object, exclude: object, home: object) -> AsyncIterator[set[Path]]:
         yield {folder}
         yield {folder}
 
@@ -194,7 +196,7 @@ async def test_many_changes_are_followed_and_the_threshold_is_measured_once_afte
     folder.mkdir()
     told: asyncio.Queue[set[Path]] = asyncio.Queue()
 
-    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+    async def given(paths: object, exclude: object, home: object) -> AsyncIterator[set[Path]]:
         while True:
             yield await told.get()
 

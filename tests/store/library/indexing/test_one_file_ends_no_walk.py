@@ -31,6 +31,19 @@ async def test_an_image_with_a_broken_exif_chunk_is_indexed_like_any_other(folde
     assert (report.added, report.skipped) == (9, [])
 
 
+async def test_what_imagerag_made_itself_is_passed_over(folder: Path, library: Any) -> None:
+    home = library.table.home.root
+    (home / "blobs").mkdir()
+    (home / "blobs" / "result.png").write_bytes(broken_exif("navy"))
+    (folder / "to-home").symlink_to(home)
+    report = await index([folder], library)
+    assert report.added == 8
+    assert report.skipped == [(str(folder / "to-home"), "it is the home of imagerag, which holds what it made itself")]
+    (folder / "to-home").unlink()
+    assert (await index([home], library)).added == 0
+    assert (await index([home / "blobs"], library)).added == 1  # where somebody names it
+
+
 async def test_what_is_no_file_is_named_and_passed_over(
     folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
