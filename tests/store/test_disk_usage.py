@@ -20,7 +20,7 @@ def test_every_file_is_counted_once_and_by_its_kind(home):
     (home.root / "pictures/abcd.png").write_bytes(b"of a blob that is gone")
     used = disk_usage(home)
     assert used == {
-        "libraries": 23, "checkpoints": 13, "journal": 11, "blobs": 100, "results": 13, "evaluations": 23,
+        "libraries": 23, "checkpoints": 12, "threads": 1, "journal": 11, "blobs": 100, "results": 13, "evaluations": 23,
         "caches": 22, "other": 36,
     }  # fmt: skip
     assert sum(used.values()) == sum(files.values()) + 22

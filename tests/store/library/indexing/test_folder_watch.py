@@ -73,7 +73,7 @@ async def test_a_manifest_elsewhere_is_followed_too(
 ) -> None:
     followed: list[Path] = []
 
-    async def given(paths: Sequence[Path], exclude: object) -> AsyncIterator[set[Path]]:
+    async def given(paths: Sequence[Path], exclude: object, *, home: Path) -> AsyncIterator[set[Path]]:
         followed.extend(paths)
         yield {manifest}
 
