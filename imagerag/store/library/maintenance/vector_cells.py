@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     Places = NDArray[np.signedinteger]
 
 MOVED: Final = 4096
-"""Vectors that are moved at most to see where they end, from all of the order: it may be that of the folders."""
+"""Vectors that are moved to see where they end, from all of the order: it may be that of the folders. Fewer vectors are
+moved several times, each towards another one."""
 
 SAMPLED, ROUNDS = 32, 6
 """Vectors a cell that centres are found from, and how often they are centred."""
@@ -103,7 +104,9 @@ class VectorCells:
         """The distance from borders within which vectors at that cosine are found."""
         import numpy as np
 
-        towards = sample[np.random.default_rng(0).permutation(len(sample))]
+        chance, times = np.random.default_rng(0), max(1, MOVED // len(sample))  # few vectors say little once
+        towards = sample[np.concatenate([chance.permutation(len(sample)) for _ in range(times)])]
+        sample = np.tile(sample, (times, 1))
         across = towards - np.einsum("ij,ij->i", sample, towards)[:, None] * sample
         length = np.linalg.norm(across, axis=1, keepdims=True)
         turn = np.arccos(np.clip(limit, -1, 1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
@@ -88,6 +88,11 @@ def test_images_are_ranked_by_the_path_that_is_shown() -> None:
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=24),
     st.sampled_from([0.9, 0.99]),
     st.booleans(),
+)
+@example(
+    [(0, 0)] * 3 + [(1, 1)] + [(0, 0)] * 3 + [(1, 0), (1, 0), (1, 1), (2, 0), (0, 0), (1, 1), (2, 0), (1, 0), (1, 0)],
+    0.9,
+    True,
 )
 def test_groups_are_apart_and_each_is_near_its_kept_image(
     angles: list[tuple[int, int]], limit: float, large: bool
