@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import tomllib
 from contextlib import suppress
@@ -107,6 +108,21 @@ def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
     assert json.loads(done.stdout)["kind"] == "started"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_what_is_unread_at_the_end_is_dropped() -> None:
+    code = """
+        import sys, imagerag.cli, imagerag.__main__ as program
+        imagerag.cli.main = lambda: (sys.stdout.write("unread"), sys.exit(130))
+        program.run()
+    """
+    reading, writing = os.pipe()
+    os.close(reading)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=buffered, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 def test_marks_degrade_where_the_terminal_cannot_show_them(home: Path) -> None:

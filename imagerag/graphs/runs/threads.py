@@ -253,7 +253,7 @@ def unknown_thread(thread: str, known: Sequence[str], *, several: bool = False) 
         return UnknownThreadError(f"several threads begin with {thread!r}: {', '.join(known[:6])}")
     if not known:
         ask = python_call("ask", Placeholder("QUESTION"))
-        return UnknownThreadError(f"there is no thread {thread[:60]!r}; there are none yet: {ask} begins one")
+        return UnknownThreadError(f"there is no thread {thread[:60]!r}; there are none yet. Begin one: {ask}")
     guess = near(thread, known)
     meant = f"; did you mean {guess!r}?" if guess else ""
     return UnknownThreadError(
