@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,7 @@ import click
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.cli import Globals
-from imagerag.cli.confirmation import confirm, require_terminal, yes_option
+from imagerag.cli.confirmation import confirm_removal, yes_option
 from imagerag.cli.options import json_option, moment_of, pass_globals
 from imagerag.cli.output_files import allowed, overwrite_option
 from imagerag.cli.runs import run_name
@@ -85,7 +85,7 @@ def remove_command(globals_: Globals, /, runs: tuple[str, ...], dry_run: bool, y
     run_ids = [run_name(rag, run) for run in runs]
     if not (dry_run or yes):
         command = f"imagerag runs remove {' '.join(runs)} --yes (--dry-run only looks)"
-        _confirm(lambda: rag.runs.remove_sync(*run_ids, dry_run=True), command, as_json)
+        _confirm(rag.runs.remove_sync(*run_ids, dry_run=True), command, as_json)
     _say(rag.runs.remove_sync(*run_ids, dry_run=dry_run), as_json)
     return 0
 
@@ -133,7 +133,7 @@ def prune_command(
         )
 
     if not (dry_run or yes):
-        _confirm(lambda: prune(dry=True), "imagerag runs prune … --yes (--dry-run only looks)", as_json)
+        _confirm(prune(dry=True), "imagerag runs prune … --yes (--dry-run only looks)", as_json)
     _say(prune(dry=dry_run), as_json)
     return 0
 
@@ -196,13 +196,10 @@ def _save(rag: ImageRAG, record: "RunRecord", place: Path, *, overwrite: bool) -
         return archive.namelist()
 
 
-def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) -> None:
-    """Show what would be deleted, and ask for confirmation; refuse without a terminal."""
-    planned = preview()  # first, so that an unknown run is reported before the question
-    require_terminal(command, as_json=as_json)
-    say_all(_lines(planned), err=True)
-    if planned.runs:
-        confirm(f"remove {count(len(planned.runs), 'run')} for good?", command, yes=False, as_json=as_json)
+def _confirm(planned: "RunsRemoved", command: str, as_json: bool) -> None:
+    """Confirm a removal, which was planned first so that an unknown run is reported before the question."""
+    what = count(len(planned.runs), "run") if planned.runs else ""
+    confirm_removal(_lines(planned), what, command, as_json=as_json)
 
 
 def _say(removal: "RunsRemoved", as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """`imagerag threads`: the conversations that `imagerag ask` began."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,7 +8,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.confirmation import confirm, require_terminal, yes_option
+from imagerag.cli.confirmation import confirm_removal, yes_option
 from imagerag.cli.options import json_option, moment_of, pass_globals
 from imagerag.cli.runs import ago
 from imagerag.cli.runs_storage import MOST_LISTED, dry_run_option
@@ -101,7 +101,7 @@ def remove_command(globals_: Globals, /, threads: tuple[str, ...], dry_run: bool
     ids = [thread_name(rag, thread) for thread in threads]
     if not (dry_run or yes):
         command = f"imagerag threads remove {' '.join(threads)} --yes (--dry-run only looks)"
-        _confirm(lambda: rag.questions.threads.remove_sync(*ids, dry_run=True), command, as_json)
+        _confirm(rag.questions.threads.remove_sync(*ids, dry_run=True), command, as_json)
     _say(rag.questions.threads.remove_sync(*ids, dry_run=dry_run), as_json)
     return 0
 
@@ -126,7 +126,7 @@ def prune_command(
     threads = ImageRAG(home=globals_.home).questions.threads
     if not (dry_run or yes):
         command = "imagerag threads prune … --yes (--dry-run only looks)"
-        _confirm(lambda: threads.prune_sync(older_than=older_than, keep=keep, dry_run=True), command, as_json)
+        _confirm(threads.prune_sync(older_than=older_than, keep=keep, dry_run=True), command, as_json)
     _say(threads.prune_sync(older_than=older_than, keep=keep, dry_run=dry_run), as_json)
     return 0
 
@@ -159,13 +159,10 @@ def _thread_lines(document: "ThreadDocument") -> Iterator[str]:
     yield dim(f"  → imagerag ask QUESTION --thread {entry.thread_id}")
 
 
-def _confirm(preview: "Callable[[], ThreadsRemoved]", command: str, as_json: bool) -> None:
-    """Show what would be deleted, and ask for confirmation; refuse without a terminal."""
-    planned = preview()  # first, so that an unknown thread is reported before the question
-    require_terminal(command, as_json=as_json)
-    say_all(_removal_lines(planned), err=True)
-    if planned.threads:
-        confirm(f"remove {count(len(planned.threads), 'thread')} for good?", command, yes=False, as_json=as_json)
+def _confirm(planned: "ThreadsRemoved", command: str, as_json: bool) -> None:
+    """Confirm a removal, which was planned first so that an unknown thread is reported before the question."""
+    what = count(len(planned.threads), "thread") if planned.threads else ""
+    confirm_removal(_removal_lines(planned), what, command, as_json=as_json)
 
 
 def _say(removal: "ThreadsRemoved", as_json: bool) -> None:

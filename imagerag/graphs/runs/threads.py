@@ -96,7 +96,7 @@ class Threads:
         Raises:
             UnknownThreadError: there is no such thread, or several.
         """
-        found = [one async for one in self._read([await asyncio.to_thread(self._find, thread)])]
+        found = [one async for one in self._read(await asyncio.to_thread(self._find, [thread]))]
         if not found:  # it was removed meanwhile
             raise unknown_thread(thread, [])
         ((entry, values),) = found
@@ -115,7 +115,7 @@ class Threads:
         Raises:
             UnknownThreadError: there is no such thread, or several.
         """
-        stored = [await asyncio.to_thread(self._find, thread) for thread in threads]
+        stored = await asyncio.to_thread(self._find, threads)
         return [entry async for entry, _ in self._read(dict.fromkeys(stored))]
 
     async def preview(self, entries: Sequence[ThreadEntry]) -> ThreadsRemoved:
@@ -190,17 +190,22 @@ class Threads:
     def _saver(self) -> "AbstractAsyncContextManager[BatchedSqliteSaver]":
         return open_checkpointer(self._home.conversations, STATE_TYPES)
 
-    def _find(self, thread: str) -> StoredThread:
+    def _find(self, threads: Sequence[str]) -> Sequence[StoredThread]:
         stored = stored_threads(self._home.conversations)
-        alike = [one for one in stored if thread and one.thread_id.startswith(thread)]
-        exact = [one for one in alike if one.thread_id == thread]
-        if len(found := exact or alike) != 1:
-            raise unknown_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
-        return found[0]
+        return [_named(thread, stored) for thread in threads]
 
 
 _Entries = list[ThreadEntry]
 """Named here because inside the class `list` is the method."""
+
+
+def _named(thread: str, stored: Sequence[StoredThread]) -> StoredThread:
+    """The only one of some threads whose id is, or begins with, a text."""
+    alike = [one for one in stored if thread and one.thread_id.startswith(thread)]
+    exact = [one for one in alike if one.thread_id == thread]
+    if len(found := exact or alike) != 1:
+        raise unknown_thread(thread, [one.thread_id for one in found or stored], several=bool(found))
+    return found[0]
 
 
 async def _entry(saver: "BatchedSqliteSaver", one: StoredThread) -> tuple[ThreadEntry, Mapping[str, Any]] | None:
@@ -271,19 +276,21 @@ def _footprint(home: DataDir, thread_id: str) -> RunFootprint:
     """What a thread takes, the calls of its questions included."""
     whole = thread_footprints(home, thread_id).get(thread_id, RunFootprint())
     for name in _journal_names(home, thread_id):
-        calls = footprints(home, name).get(name, RunFootprint())
-        whole.journal += calls.journal
-        whole.blobs |= calls.blobs
+        _add_calls(whole, footprints(home, name).get(name, RunFootprint()))
     return whole
+
+
+def _add_calls(whole: RunFootprint, calls: RunFootprint) -> None:
+    whole.journal += calls.journal
+    whole.blobs |= calls.blobs
 
 
 def _freed(home: DataDir, thread_ids: Sequence[str]) -> list[int]:
     """The bytes that go with each of these threads, when they go in this order. Reads every file that names images."""
-    found = {f"thread {name}": one for name, one in thread_footprints(home).items()}
-    found |= run_footprints(home)
-    removed = [_footprint(home, thread_id) for thread_id in thread_ids]
+    threads, others = thread_footprints(home), run_footprints(home)
+    removed = [threads.setdefault(thread_id, RunFootprint()) for thread_id in thread_ids]
     for thread_id, one in zip(thread_ids, removed, strict=True):
         for name in _journal_names(home, thread_id):  # counted with their thread
-            found.pop(name, None)
-        found[f"thread {thread_id}"] = one
+            _add_calls(one, others.pop(name, RunFootprint()))
+    found = {f"thread {name}": one for name, one in threads.items()} | others
     return [*freed_bytes(removed, found, blob_sizes(home))]

@@ -25,7 +25,7 @@ from imagerag.store.library.region_columns import (
     image_similarity,
     records_of,
 )
-from imagerag.store.library.vector_indexes import EXACT, index_type, needed_index, parts_to_search
+from imagerag.store.library.vector_indexes import is_exact, needed_index, parts_to_search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,7 @@ def nearest_regions(
 def _nearest(table: Any, vector: "Vector", k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:
     where = expression_of(table, filter)
     query = table.search(vector, vector_column_name=REGIONS).distance_type("cosine").select([*columns, "_distance"])
-    exact = index_type(table, REGIONS) in (EXACT, None)
+    exact = is_exact(table, REGIONS)
     query = query.limit(k) if exact else query.limit(max(DEPTH, CANDIDATES * k)).refine_factor(REFINE)
     query = parts_to_search(query, exact, where is not None)
     return records_of((query if where is None else query.where(where)).to_arrow())

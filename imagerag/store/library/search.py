@@ -21,10 +21,9 @@ from imagerag.store.library.region_columns import REGION_COLUMNS, REGIONS, has_r
 from imagerag.store.library.region_search import QueryVectors, nearest_regions, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of_each, present, row_columns
 from imagerag.store.library.vector_indexes import (
-    EXACT,
     candidate_count,
-    index_type,
     is_coarse,
+    is_exact,
     is_needed,
     needed_index,
     parts_to_search,
@@ -202,7 +201,7 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
     Args:
         vector: the column of the rows' vectors.
     """
-    where, exact = expression_of(table, filter), index_type(table, vector) in (EXACT, None)
+    where, exact = expression_of(table, filter), is_exact(table, vector)
     query = table.search(vectors, vector_column_name=vector).distance_type("cosine").select([*columns, "_distance"])
     query = parts_to_search(query.limit(k), exact, where is not None)
     if not exact:

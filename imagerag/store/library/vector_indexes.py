@@ -28,9 +28,6 @@ PROBES, ALL_PARTS = 128, 0
 nearer than another, and 20 of 43 hold 92 % of what they should. And with a filter where these hold too few, as what it
 lets through may all lie far from the query: LanceDB then goes on until it has as many candidates as it is asked for."""
 
-EXACT: Final = "IvfFlat"
-"""LanceDB's type of an index that holds the vectors as they are."""
-
 _EVERY: Final = 1_000_000
 """Parts of an index that is searched exactly: it has no more."""
 
@@ -50,7 +47,7 @@ def parts_to_search(query: Any, exact: bool, filtered: bool) -> Any:
     """A vector query that looks into as many parts of the index as it should.
 
     Args:
-        exact: whether the index holds the vectors as they are.
+        exact: as `is_exact` says.
         filtered: whether the query has a filter.
     """
     if exact:
@@ -61,6 +58,11 @@ def parts_to_search(query: Any, exact: bool, filtered: bool) -> Any:
 def index_type(table: Any, column: str) -> str | None:
     """LanceDB's type of the index of a column; None without one."""
     return next((str(index.index_type) for index in table.list_indices() if index.columns == [column]), None)
+
+
+def is_exact(table: Any, column: str) -> bool:
+    """Whether a search of a column compares the vectors as they are: by a scan, or an index that holds them."""
+    return index_type(table, column) in (None, "IvfFlat")
 
 
 def is_needed(table: Any, column: str, needed: Any) -> bool:
